@@ -1,0 +1,117 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, open, readFile, rm } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** A real back end that a test started, and may hurt. */
+export interface TestServer {
+  /** The store URL, without a prefix. */
+  readonly url: string;
+  /** Sends a signal to its process or processes: SIGKILL, SIGSTOP, SIGCONT. */
+  signal(name: NodeJS.Signals): void;
+  /** Starts it again over the same data after it has ended; answers when it takes connections. */
+  restart(): Promise<void>;
+  /** Ends it and removes its folder. */
+  stop(): Promise<void>;
+}
+
+/** A loopback port that nothing listens on at the moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+export async function temporaryFolder(name: string): Promise<string> {
+  return mkdtemp(join(tmpdir(), `vss-test-${name}-`));
+}
+
+export async function removeFolder(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+}
+
+/** Polls until `check` answers true; throws with `what` after `timeoutMs`. */
+export async function waitUntil(
+  what: string,
+  check: () => Promise<boolean> | boolean,
+  timeoutMs = 30_000,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await check())) {
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
+    await sleep(20);
+  }
+}
+
+/** A child process whose output goes to a file, which is shown when it fails to come up. */
+export class ServerProcess {
+  readonly #command: string;
+  readonly #args: readonly string[];
+  readonly #logFile: string;
+  #child: ChildProcess | undefined;
+
+  constructor(command: string, args: readonly string[], logFile: string) {
+    this.#command = command;
+    this.#args = args;
+    this.#logFile = logFile;
+  }
+
+  /** Starts it and polls `isUp`; fails with the end of its log where it exits first. */
+  async start(isUp: () => Promise<boolean>): Promise<void> {
+    const log = await open(this.#logFile, "a");
+    const child = spawn(this.#command, this.#args, {
+      stdio: ["ignore", log.fd, log.fd],
+      env: { ...process.env, LC_ALL: "C" },
+    });
+    let failure: Error | undefined;
+    child.once("error", (error) => (failure = error));
+    this.#child = child;
+    // A test that dies must not leave its servers behind.
+    const end = (): void => void child.kill("SIGKILL");
+    process.once("exit", end);
+    child.once("exit", () => process.removeListener("exit", end));
+    try {
+      await waitUntil(`start of ${this.#command}`, async () => {
+        if (failure !== undefined) throw failure;
+        if (child.exitCode !== null) throw new Error(`exit code ${child.exitCode}`);
+        return isUp();
+      });
+    } catch (error) {
+      child.kill("SIGKILL");
+      const text = await readFile(this.#logFile, "utf8").catch(() => "");
+      throw new Error(`${this.#command} did not come up:\n${text.slice(-2000)}`, { cause: error });
+    } finally {
+      await log.close();
+    }
+  }
+
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error(`${this.#command} is not running`);
+    return pid;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child?.kill(name);
+  }
+
+  /** Waits for the end of the process, wherever the signal for it came from. */
+  async ended(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    await once(child, "exit");
+  }
+
+  async kill(): Promise<void> {
+    this.signal("SIGCONT");
+    this.signal("SIGKILL");
+    await this.ended();
+  }
+}
