@@ -9,7 +9,8 @@ declare const checked: unique symbol;
 
 /** What {@link parseKey} answers. `reason` is a sentence for the caller. */
 export type ParsedKey =
-  { readonly ok: true; readonly key: Key } | { readonly ok: false; readonly reason: string };
+  | { readonly ok: true; readonly key: Key }
+  | { readonly ok: false; readonly reason: string };
 
 /** A printable ASCII string holds one byte per character, so its length is its size. */
 const PLAIN_KEY = /^[\x20-\x7e]+$/;

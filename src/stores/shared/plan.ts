@@ -118,17 +118,10 @@ function isSame(a: EntryRef, b: EntryRef | undefined): boolean {
 
 function follows(imported: ImportedEntry, current: EntryRef | undefined): boolean {
   if (current === undefined) return true;
-  return (
-    imported.incarnation === current.incarnation && imported.version === current.version + 1
-  );
+  return imported.incarnation === current.incarnation && imported.version === current.version + 1;
 }
 
-function nextEntry(
-  put: Put,
-  head: Head | undefined,
-  incarnation: string,
-  now: number,
-): NewEntry {
+function nextEntry(put: Put, head: Head | undefined, incarnation: string, now: number): NewEntry {
   const { imported } = put;
   return {
     incarnation: imported?.incarnation ?? head?.incarnation ?? incarnation,

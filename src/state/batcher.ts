@@ -1,0 +1,172 @@
+import { StateError } from "../errors.ts";
+import type { Clock } from "../telemetry/clock.ts";
+
+export interface BatcherOptions<Item, Result> {
+  /** Runs one batch and answers item by item, in order. A rejection is the answer of every item. */
+  readonly run: (items: readonly Item[]) => Promise<readonly Result[]>;
+  /** How many batches may be in flight at once. */
+  readonly concurrency: number;
+  /** What one batch may hold; asked anew for each, since a good number can depend on what was seen. */
+  readonly batchItemsMax: () => number;
+  readonly batchBytesMax: number;
+  /** What may wait before `add` answers `overloaded`. */
+  readonly queueItemsMax: number;
+  readonly queueBytesMax: number;
+  /** How long an item may take from `add` to its answer, in milliseconds. */
+  readonly timeoutMs: number;
+  /** The failure of an item whose time ran out while its batch was in flight. */
+  readonly inFlightTimeout: () => StateError;
+  readonly clock: Clock;
+}
+
+interface Waiting<Item, Result> {
+  readonly item: Item;
+  readonly bytes: number;
+  readonly deadline: number;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** How often items are checked for their deadline, in milliseconds. */
+const DEADLINE_CHECK_MS = 50;
+
+/**
+ * Gathers concurrent calls into batches: while batches are in flight, items wait; when one returns,
+ * the next goes with all that has gathered. An idle batcher sends at the end of the current turn of
+ * the event loop, so that requests which arrived together travel together and a lone one waits for
+ * nothing. Every item is answered by its deadline, whatever its batch does.
+ */
+export class Batcher<Item, Result> {
+  readonly #options: BatcherOptions<Item, Result>;
+  /** First in, first out: the items before `#next` have been sent. */
+  #queue: Waiting<Item, Result>[] = [];
+  #next = 0;
+  #queuedBytes = 0;
+  readonly #inFlight = new Set<readonly Waiting<Item, Result>[]>();
+  #flushPlanned = false;
+  #deadlineTimer: NodeJS.Timeout | undefined;
+  #idle: (() => void)[] = [];
+
+  constructor(options: BatcherOptions<Item, Result>) {
+    this.#options = options;
+  }
+
+  /** Items that wait for a batch of their own. */
+  get queued(): number {
+    return this.#queue.length - this.#next;
+  }
+
+  add(item: Item, bytes: number): Promise<Result> {
+    const { queueItemsMax, queueBytesMax, timeoutMs, clock } = this.#options;
+    if (this.queued >= queueItemsMax || this.#queuedBytes + bytes > queueBytesMax) {
+      return Promise.reject(overloaded());
+    }
+    return new Promise<Result>((resolve, reject) => {
+      this.#queue.push({ item, bytes, deadline: clock.monotonic() + timeoutMs, resolve, reject });
+      this.#queuedBytes += bytes;
+      this.#planFlush();
+    });
+  }
+
+  /** Answers when nothing is waiting or in flight. */
+  async idle(): Promise<void> {
+    if (this.#isIdle()) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#idle.push(resolve);
+    await promise;
+  }
+
+  #isIdle(): boolean {
+    return this.queued === 0 && this.#inFlight.size === 0;
+  }
+
+  #planFlush(): void {
+    if (this.#flushPlanned || this.#inFlight.size >= this.#options.concurrency) return;
+    this.#flushPlanned = true;
+    setImmediate(() => {
+      this.#flushPlanned = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    while (this.queued > 0 && this.#inFlight.size < this.#options.concurrency) {
+      void this.#send(this.#takeBatch());
+    }
+  }
+
+  #takeBatch(): readonly Waiting<Item, Result>[] {
+    const itemsMax = this.#options.batchItemsMax();
+    const start = this.#next;
+    let end = start;
+    let bytes = 0;
+    for (; end < this.#queue.length && end - start < itemsMax; end += 1) {
+      const size = this.#queue[end]?.bytes ?? 0;
+      if (end > start && bytes + size > this.#options.batchBytesMax) break;
+      bytes += size;
+    }
+    const batch = this.#queue.slice(start, end);
+    this.#next = end;
+    this.#queuedBytes -= bytes;
+    if (end === this.#queue.length) {
+      this.#queue = [];
+      this.#next = 0;
+    } else if (end > 4096) {
+      this.#queue = this.#queue.slice(end);
+      this.#next = 0;
+    }
+    return batch;
+  }
+
+  async #send(batch: readonly Waiting<Item, Result>[]): Promise<void> {
+    this.#inFlight.add(batch);
+    this.#watchDeadlines();
+    try {
+      const results = await this.#options.run(batch.map((waiting) => waiting.item));
+      // The contract of `run`: one result an item, in order.
+      batch.forEach((waiting, index) => waiting.resolve(results[index] as Result));
+    } catch (error) {
+      for (const waiting of batch) waiting.reject(error);
+    }
+    this.#inFlight.delete(batch);
+    if (this.queued > 0) this.#planFlush();
+    else if (this.#isIdle()) this.#settleIdle();
+  }
+
+  #settleIdle(): void {
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #watchDeadlines(): void {
+    this.#deadlineTimer ??= setInterval(() => this.#expire(), DEADLINE_CHECK_MS).unref();
+  }
+
+  /** Rejects what is past its deadline. A late answer of a batch then falls on deaf promises. */
+  #expire(): void {
+    if (this.#isIdle()) {
+      clearInterval(this.#deadlineTimer);
+      this.#deadlineTimer = undefined;
+      return;
+    }
+    const now = this.#options.clock.monotonic();
+    for (const batch of this.#inFlight) {
+      for (const waiting of batch) {
+        if (waiting.deadline > now) break;
+        waiting.reject(this.#options.inFlightTimeout());
+      }
+    }
+    for (let first = this.#queue[this.#next]; first !== undefined && first.deadline <= now;) {
+      this.#next += 1;
+      this.#queuedBytes -= first.bytes;
+      first.reject(overloaded());
+      first = this.#queue[this.#next];
+    }
+  }
+}
+
+function overloaded(): StateError {
+  return new StateError(
+    "overloaded",
+    "More requests are waiting for the store than it can serve. Nothing was written; try again.",
+  );
+}

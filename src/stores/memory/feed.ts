@@ -1,0 +1,68 @@
+import { StateError } from "../../errors.ts";
+import type { Change, ChangeBatch, Cursor } from "../../store.ts";
+import { fromPosition, toPosition } from "../shared/position.ts";
+
+const BATCH_ITEMS = 1000;
+
+/** The changes of a memory store, in one partition, numbered from 1. */
+export class MemoryFeed {
+  /** Holds the changes numbered `#trimmed + 1` and up. */
+  #changes: Change[] = [];
+  #trimmed = 0;
+  readonly #waiting = new Set<() => void>();
+
+  append(change: Omit<Change, "partition" | "position">): void {
+    const sequence = this.#trimmed + this.#changes.length + 1;
+    this.#changes.push({ ...change, partition: 0, position: toPosition(sequence) });
+  }
+
+  /** Wakes the followers; called once a whole batch has been applied. */
+  ring(): void {
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
+  }
+
+  trimBefore(time: number): void {
+    const kept = this.#changes.findIndex((change) => change.at >= time);
+    const count = kept === -1 ? this.#changes.length : kept;
+    this.#changes.splice(0, count);
+    this.#trimmed += count;
+  }
+
+  async *follow(after: Cursor | "now", signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+    let position = after === "now" ? this.#last() : fromPosition(after[0] ?? "");
+    let announced = false;
+    while (!signal.aborted) {
+      if (position < this.#trimmed) throw expired();
+      const start = position - this.#trimmed;
+      const changes = this.#changes.slice(start, start + BATCH_ITEMS);
+      position += changes.length;
+      const caughtUp = position === this.#last();
+      if (changes.length > 0 || !announced) {
+        announced ||= caughtUp;
+        yield { changes, cursor: [toPosition(position)], caughtUp };
+      } else {
+        await this.#next(signal);
+      }
+    }
+  }
+
+  #last(): number {
+    return this.#trimmed + this.#changes.length;
+  }
+
+  async #next(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(resolve);
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    await promise;
+    this.#waiting.delete(resolve);
+  }
+}
+
+function expired(): StateError {
+  return new StateError(
+    "cursor_expired",
+    "The feed no longer reaches back to this position. List the keys again, then follow from now.",
+  );
+}
