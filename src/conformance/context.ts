@@ -1,0 +1,138 @@
+import { at, keyOf, unique } from "./build.ts";
+import type { Key } from "../key.ts";
+import type { Store, StoreOptions } from "../store.ts";
+import { systemClock, type Clock } from "../telemetry/clock.ts";
+import { silentLog } from "../telemetry/log.ts";
+import type { Need, Open, StoreFacts } from "./facts.ts";
+import type { StartWorker, WorkerProcess } from "./workers.ts";
+
+/** One test of the suite, as data: `node:test` runs it on real stores, a prover on broken ones. */
+export interface StoreCase {
+  /** A sentence about behaviour. Unique in the suite, so that an exception can name it. */
+  readonly name: string;
+  /** Without these the store has nothing to show here, and the case is left out. */
+  readonly needs?: readonly Need[];
+  run(context: StoreContext): Promise<void>;
+}
+
+/** The real time, moved by as much as a case likes. */
+export class MovableClock implements Clock {
+  offsetMs = 0;
+
+  now(): number {
+    return systemClock.now() + this.offsetMs;
+  }
+
+  monotonic(): number {
+    return systemClock.monotonic();
+  }
+}
+
+/** Long enough for a busy machine; a store that hangs still fails within a case's own time. */
+const TIMEOUT_MS = 15_000;
+
+export function storeOptions(clock: Clock): StoreOptions {
+  return { clock, log: silentLog, timeoutMs: TIMEOUT_MS, connectTimeoutMs: TIMEOUT_MS };
+}
+
+/** What the cases of one suite share: one open store, and the means to have more. */
+export interface SuiteResources {
+  readonly facts: StoreFacts;
+  readonly open: Open;
+  /** Answers the URL of a new, empty store on every call. */
+  readonly newUrl: () => Promise<string> | string;
+  readonly startWorker: StartWorker;
+}
+
+/** What one case works with. Whatever it opens or starts ends with it. */
+export class StoreContext {
+  readonly facts: StoreFacts;
+  /** The suite's store, in which each case uses keys of its own. */
+  readonly store: Store;
+  readonly clock: MovableClock;
+  readonly url: string;
+  readonly #resources: SuiteResources;
+  readonly #opened: Store[] = [];
+  readonly #workers: WorkerProcess[] = [];
+
+  constructor(suite: OpenSuite) {
+    this.facts = suite.resources.facts;
+    this.store = suite.store;
+    this.clock = suite.clock;
+    this.url = suite.url;
+    this.#resources = suite.resources;
+  }
+
+  /** A key that no other case uses. */
+  key(suffix = ""): Key {
+    return keyOf(`${unique()}${suffix}`);
+  }
+
+  /** Keys that no other case uses; they share a `{tag}`, so every store takes them together. */
+  taggedKeys(count: number): readonly Key[] {
+    const tag = unique();
+    return Array.from({ length: count }, (_, i) => keyOf(`{${tag}}:${i}`));
+  }
+
+  newUrl(): Promise<string> | string {
+    return this.#resources.newUrl();
+  }
+
+  /** Opens another instance; of the suite's own store, where no other URL is given. */
+  async open(url: string = this.url, clock: Clock = systemClock): Promise<Store> {
+    const store = await this.#resources.open(url, storeOptions(clock));
+    this.#opened.push(store);
+    return store;
+  }
+
+  /** Opens a store that holds nothing, for what would disturb the suite's own. */
+  async openEmpty(clock: Clock = systemClock): Promise<Store> {
+    return this.open(await this.newUrl(), clock);
+  }
+
+  /** Starts processes that have the store open, and answers when all of them do. */
+  async workers(count: number, url: string = this.url): Promise<readonly WorkerProcess[]> {
+    const starts = Array.from({ length: count }, () => this.#resources.startWorker(url));
+    const settled = await Promise.allSettled(starts);
+    const started = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+    this.#workers.push(...started);
+    const failed = settled.find((one) => one.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+    return started;
+  }
+
+  async worker(url: string = this.url): Promise<WorkerProcess> {
+    return at(await this.workers(1, url), 0);
+  }
+
+  /** Ends whatever the case has left open. */
+  async end(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.stop()));
+    await Promise.all(this.#opened.map((store) => store.close()));
+    this.clock.offsetMs = 0;
+  }
+}
+
+/** A suite whose store is open. */
+export interface OpenSuite {
+  readonly resources: SuiteResources;
+  readonly url: string;
+  readonly store: Store;
+  readonly clock: MovableClock;
+}
+
+export async function openSuite(resources: SuiteResources): Promise<OpenSuite> {
+  const clock = new MovableClock();
+  const url = await resources.newUrl();
+  return { resources, url, clock, store: await resources.open(url, storeOptions(clock)) };
+}
+
+/** Runs one case and ends what it left open, also where it fails. */
+export async function runCase(suite: OpenSuite, test: StoreCase): Promise<void> {
+  const context = new StoreContext(suite);
+  try {
+    await test.run(context);
+  } finally {
+    await context.end();
+  }
+}

@@ -1,0 +1,75 @@
+import { after, before, describe, it } from "node:test";
+import { conditionCases } from "./conditions.ts";
+import { openSuite, runCase, type OpenSuite, type StoreCase } from "./context.ts";
+import { closeCases } from "./close.ts";
+import { deleteCases } from "./deletes.ts";
+import { meets, type Open, type StoreFacts } from "./facts.ts";
+import { historyCases } from "./history.ts";
+import { keyCases } from "./keys-order.ts";
+import { valueCases } from "./values.ts";
+import { versionCases } from "./versions.ts";
+import { processStarter } from "./workers.ts";
+
+export type { Open, StoreFacts } from "./facts.ts";
+
+/** Every case of the store suite, in the order in which they are run. */
+export const STORE_CASES: readonly StoreCase[] = [
+  ...versionCases,
+  ...valueCases,
+  ...conditionCases,
+  ...deleteCases,
+  ...keyCases,
+  ...historyCases,
+  ...closeCases,
+];
+
+export interface StoreConformance extends StoreFacts {
+  /** Heads the report, such as `redis-cluster`. */
+  readonly name: string;
+  /** Answers the URL of a new, empty store on every call: another file, database or prefix. */
+  readonly url: () => Promise<string> | string;
+  readonly openStore: Open;
+  /**
+   * The URL of the module from which another process gets the same `openStore` (or `open`). Unless
+   * told, that of this package, which knows its own stores alone.
+   */
+  readonly module?: string;
+  /** Cases that this store can't pass, by name, each with its reason. An unknown name fails. */
+  readonly exceptions?: Readonly<Record<string, string>>;
+}
+
+/** Longest time that one case may take. */
+const CASE_TIMEOUT_MS = 60_000;
+
+/**
+ * Registers the whole suite with `node:test`. It uses the store through `openStore` alone, under keys
+ * of its own; nothing that was in the store before is touched.
+ */
+export function storeConformance(suite: StoreConformance): void {
+  const exceptions = suite.exceptions ?? {};
+  const known = new Set(STORE_CASES.map((test) => test.name));
+  const unknown = Object.keys(exceptions).filter((name) => !known.has(name));
+  if (unknown.length > 0) throw new Error(`no such cases: ${unknown.join("; ")}`);
+
+  describe(`store conformance of ${suite.name}`, () => {
+    let opened: OpenSuite;
+    before(async () => {
+      opened = await openSuite({
+        facts: suite,
+        open: suite.openStore,
+        newUrl: suite.url,
+        startWorker: processStarter(suite.module ?? defaultModule()),
+      });
+    });
+    after(() => opened?.store.close());
+    for (const test of STORE_CASES) {
+      if (!meets(suite, test.needs ?? []) || Object.hasOwn(exceptions, test.name)) continue;
+      it(test.name, { timeout: CASE_TIMEOUT_MS }, () => runCase(opened, test));
+    }
+  });
+}
+
+function defaultModule(): string {
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  return new URL(`../stores/index.${extension}`, import.meta.url).href;
+}
