@@ -1,0 +1,95 @@
+import { spawnSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+import { ensureMongod } from "./mongod.ts";
+
+/** Every store that `STORES` may name. */
+export const STORE_NAMES = ["memory", "sqlite", "redis", "mongodb", "mysql"] as const;
+export type StoreName = (typeof STORE_NAMES)[number];
+
+/** Debian's packages that hold a back end; any one of the commands will do. */
+const PACKAGES: readonly {
+  readonly store: StoreName;
+  readonly commands: readonly string[];
+  readonly name: string;
+  /** A server that is already there, so that none has to be installed. */
+  readonly variable: string;
+}[] = [
+  {
+    store: "redis",
+    commands: ["redis-server"],
+    name: "redis-server",
+    variable: "VSS_TEST_REDIS_URL",
+  },
+  {
+    store: "mysql",
+    commands: ["mariadbd", "mysqld"],
+    name: "mariadb-server",
+    variable: "VSS_TEST_MYSQL_URL",
+  },
+];
+
+/** Administrators' folders are not on everyone's PATH, and Debian puts mariadbd there. */
+export function pathWithServers(): string {
+  return [process.env["PATH"] ?? "", "/usr/local/sbin", "/usr/sbin"].join(delimiter);
+}
+
+/** The stores to test: all, or those that the variable `STORES` names. Throws for an unknown name. */
+export function chosenStores(): readonly StoreName[] {
+  const names = (process.env["STORES"] ?? "").split(",").filter((name) => name !== "");
+  if (names.length === 0) return STORE_NAMES;
+  const unknown = names.filter((name) => !STORE_NAMES.some((known) => known === name));
+  if (unknown.length > 0) {
+    throw new Error(`STORES names ${unknown.join(", ")}; known are ${STORE_NAMES.join(", ")}.`);
+  }
+  return STORE_NAMES.filter((name) => names.includes(name));
+}
+
+/** Makes sure of a real server for each of these stores, or throws with what to do. */
+export async function ensureBackEnds(stores: readonly StoreName[]): Promise<void> {
+  const missing = PACKAGES.filter(
+    ({ store, commands, variable }) =>
+      stores.includes(store) && process.env[variable] === undefined && !commands.some(isOnPath),
+  );
+  if (missing.length > 0) installPackages(missing.map(({ name }) => name));
+  if (stores.includes("mongodb") && process.env["VSS_TEST_MONGODB_URL"] === undefined) {
+    await ensureMongod();
+  }
+}
+
+function installPackages(names: readonly string[]): void {
+  const command = `apt-get install -y --no-install-recommends ${names.join(" ")}`;
+  if (process.getuid?.() !== 0 || !isOnPath("apt-get")) {
+    throw new Error(
+      `The tests need ${names.join(" and ")}. On Debian run: sudo ${command}\n` +
+        "Or narrow them, as in: STORES=memory,sqlite npm test",
+    );
+  }
+  process.stdout.write(`Installing ${names.join(" and ")} for the tests (apt-get), once.\n`);
+  const wait = ["-qq", "-o", "DPkg::Lock::Timeout=300"];
+  runApt([...wait, "update"]);
+  runApt([...wait, "install", "-y", "--no-install-recommends", ...names]);
+}
+
+function runApt(args: readonly string[]): void {
+  const result = spawnSync("apt-get", args, {
+    stdio: ["ignore", "ignore", "inherit"],
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+  });
+  if (result.status !== 0) throw new Error(`apt-get ${args.join(" ")} failed; see above.`);
+}
+
+function isOnPath(name: string): boolean {
+  return pathWithServers()
+    .split(delimiter)
+    .some((folder) => folder !== "" && isExecutable(join(folder, name)));
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
