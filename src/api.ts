@@ -168,6 +168,8 @@ export interface RestorePrefixAnswer {
   readonly unchanged: number;
   /** Keys that someone else wrote meanwhile, left alone; call again to bring them back too. */
   readonly conflicts: readonly string[];
+  /** Keys whose version of that moment retention has removed, left alone. */
+  readonly trimmed: readonly string[];
   readonly next: string | undefined;
 }
 

@@ -1,8 +1,10 @@
 import {
   STORE_TIMEOUT_MS_DEFAULT,
   CONNECT_TIMEOUT_MS_DEFAULT,
+  FEED_RETENTION_MS_DEFAULT,
   VALUE_BYTES_DEFAULT,
 } from "./limits.ts";
+import type { RetentionRule } from "./state/retention.ts";
 import { VersionedState } from "./state/versioned-state.ts";
 import { openStore } from "./stores/index.ts";
 import { systemClock, type Clock } from "./telemetry/clock.ts";
@@ -17,6 +19,10 @@ export interface OpenOptions {
   readonly connectTimeoutMs?: number;
   /** Largest value, in bytes; 8 MiB unless told, 15 MiB at most. */
   readonly maxValueBytes?: number;
+  /** How far back the feed can be resumed, in milliseconds; 24 hours unless told. */
+  readonly feedRetentionMs?: number;
+  /** What to remove of old versions; unless told, everything stays for ever. */
+  readonly retention?: readonly RetentionRule[];
 }
 
 /**
@@ -31,6 +37,8 @@ export async function open(url: string, options: OpenOptions = {}): Promise<Vers
     timeoutMs: options.timeoutMs ?? STORE_TIMEOUT_MS_DEFAULT,
     connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS_DEFAULT,
     maxValueBytes: options.maxValueBytes ?? VALUE_BYTES_DEFAULT,
+    feedRetentionMs: options.feedRetentionMs ?? FEED_RETENTION_MS_DEFAULT,
+    retention: options.retention ?? [],
   };
   return new VersionedState(await openStore(url, settings), settings);
 }
@@ -38,7 +46,8 @@ export async function open(url: string, options: OpenOptions = {}): Promise<Vers
 export type * from "./api.ts";
 export type * from "./store.ts";
 export { ERRORS, StateError, type Applied, type ErrorCode } from "./errors.ts";
-export type { StateOptions } from "./state/versioned-state.ts";
+export type { RetentionRule } from "./state/retention.ts";
+export type { StateOptions, StateStats } from "./state/versioned-state.ts";
 export { VersionedState } from "./state/versioned-state.ts";
 export type { Clock } from "./telemetry/clock.ts";
 export type { Log } from "./telemetry/log.ts";

@@ -138,6 +138,11 @@ export interface Entry extends EntryInfo {
   readonly value: Uint8Array;
 }
 
+export function withoutValue(entry: Entry): EntryInfo {
+  const { value: _, ...info } = entry;
+  return info;
+}
+
 /** An entry as a query asked for it: `value` is undefined where the query said `value: false`. */
 export interface StoredEntry extends EntryInfo {
   readonly value: Uint8Array | undefined;

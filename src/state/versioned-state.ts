@@ -1,6 +1,10 @@
+import { setMaxListeners } from "node:events";
+
 import type {
   DeleteAnswer,
   DeleteOptions,
+  DiffAnswer,
+  DiffOptions,
   HistoryAnswer,
   HistoryOptions,
   KeysAnswer,
@@ -8,13 +12,35 @@ import type {
   Moment,
   PutAnswer,
   PutOptions,
+  RestoreOptions,
+  RestorePrefixAnswer,
+  RestorePrefixOptions,
+  StateApi,
+  TransactAnswer,
+  TransactRequest,
+  WatchEvent,
+  WatchOptions,
+  WatchPrefixOptions,
   Which,
 } from "../api.ts";
 import { StateError } from "../errors.ts";
 import type { Key } from "../key.ts";
-import type { Entry, EntryInfo, Select, Store, StoredEntry, Transaction } from "../store.ts";
+import type {
+  Condition,
+  Entry,
+  EntryInfo,
+  Put,
+  ReadResult,
+  RequestId,
+  Select,
+  Store,
+  StoredEntry,
+  Transaction,
+} from "../store.ts";
 import type { Clock } from "../telemetry/clock.ts";
 import type { Log } from "../telemetry/log.ts";
+import { Differ } from "./diff/diff.ts";
+import { Housekeeping } from "./housekeeping.ts";
 import {
   checkKey,
   checkMoment,
@@ -27,6 +53,13 @@ import {
 } from "./input.ts";
 import { historyPage, keysPage } from "./pages.ts";
 import { Readers } from "./readers.ts";
+import { restorePrefix, restoredMetadata } from "./restore.ts";
+import { Retention, type RetentionRule } from "./retention.ts";
+import { toTransaction, toTransactAnswer } from "./transact.ts";
+import { Details } from "./watch/details.ts";
+import { Hub } from "./watch/hub.ts";
+import { KeyWatch } from "./watch/watch-key.ts";
+import { watchPrefix, type WatchParts } from "./watch/watch-prefix.ts";
 import { Writers } from "./writers.ts";
 
 export interface StateOptions {
@@ -35,44 +68,90 @@ export interface StateOptions {
   /** Deadline of every call, from its start to its answer, in milliseconds. */
   readonly timeoutMs: number;
   readonly maxValueBytes: number;
+  /** How far back the feed can be resumed, in milliseconds. */
+  readonly feedRetentionMs: number;
+  /** What to remove of old versions; nothing where empty. */
+  readonly retention: readonly RetentionRule[];
+}
+
+/** Numbers for metrics. */
+export interface StateStats {
+  readonly queuedReads: number;
+  readonly queuedWrites: number;
+  readonly watchers: number;
+  /** Versions that the feed should have brought and did not; must stay 0. */
+  readonly missedChanges: number;
+  readonly trimmedVersions: number;
 }
 
 const NO_KEYS: readonly Key[] = Object.freeze([]);
 const NO_PUTS: Transaction["puts"] = Object.freeze([]);
 
+/** A delete of more versions than this asks for the store's housekeeping at once. */
+const BIG_DELETE_VERSIONS = 100;
+
 /**
  * The engine over one store: checks input, gathers concurrent calls into batches, and answers each on
  * its own. Knows no HTTP and no database.
  */
-export class VersionedState {
+export class VersionedState implements StateApi {
   readonly store: Store;
   readonly #options: StateOptions;
   readonly #readers: Readers;
   readonly #writers: Writers;
+  readonly #differ: Differ;
+  readonly #watch: WatchParts;
+  readonly #retention: Retention;
+  readonly #housekeeping: Housekeeping;
+  readonly #closing = new AbortController();
 
   constructor(store: Store, options: StateOptions) {
+    const { clock, log, feedRetentionMs } = options;
     this.store = store;
     this.#options = options;
     this.#readers = new Readers(store, options);
     this.#writers = new Writers(store, options);
+    this.#differ = new Differ(options.timeoutMs);
+    this.#watch = { store, hub: new Hub(store, log), details: new Details(this.#readers) };
+    this.#retention = new Retention(store, options.retention, clock);
+    this.#housekeeping = new Housekeeping({
+      store,
+      retention: this.#retention,
+      log,
+      feedRetentionMs,
+      monotonic: () => clock.monotonic(),
+    });
+    // One listener for each watcher, of which there may be thousands.
+    setMaxListeners(0, this.#closing.signal);
   }
 
-  /** Calls that wait for a batch, for metrics and admission. */
-  get queued(): { readonly reads: number; readonly writes: number } {
-    return { reads: this.#readers.queued, writes: this.#writers.queued };
+  get stats(): StateStats {
+    return {
+      queuedReads: this.#readers.queued,
+      queuedWrites: this.#writers.queued,
+      watchers: this.#watch.hub.readers,
+      missedChanges: this.#watch.hub.missed,
+      trimmedVersions: this.#retention.removed,
+    };
   }
 
   async put(key: string, value: string | Uint8Array, options: PutOptions = {}): Promise<PutAnswer> {
     const checked = checkKey(key);
     const put = toPut(checked, { ...options, value }, this.#options.maxValueBytes);
     const conditions = toConditions(checked, options);
-    const { contentType, author, message, digest } = put;
+    const { value: _, ...metadata } = put;
     const request =
       options.idempotencyKey === undefined
         ? undefined
-        : toRequestId(options.idempotencyKey, ["put", key], {
-            does: [digest, contentType, author, message, conditions],
-          });
+        : toRequestId(options.idempotencyKey, ["put", key], [metadata, conditions]);
+    return this.#putOne(put, conditions, request);
+  }
+
+  async #putOne(
+    put: Put,
+    conditions: readonly Condition[],
+    request: RequestId | undefined,
+  ): Promise<PutAnswer> {
     const { puts, replayed } = await this.#writers.commit({
       request,
       incarnation: newIncarnation(),
@@ -84,7 +163,8 @@ export class VersionedState {
     const [result] = puts;
     if (result === undefined) throw brokenStore("a commit of one put answered none");
     const { incarnation, version, createdAt } = result;
-    return { key, incarnation, version, createdAt, digest, replayed };
+    this.#retention.noteVersion(put.key, version);
+    return { key: put.key, incarnation, version, createdAt, digest: put.digest, replayed };
   }
 
   async get(key: string, options?: { readonly at?: Moment }): Promise<Entry | undefined> {
@@ -111,7 +191,9 @@ export class VersionedState {
       deletes: [checked],
       reads: NO_KEYS,
     });
-    return { versions: deletes[0]?.versions ?? 0 };
+    const versions = deletes[0]?.versions ?? 0;
+    if (versions > BIG_DELETE_VERSIONS) this.#housekeeping.hurry();
+    return { versions };
   }
 
   async history(key: string, options: HistoryOptions = {}): Promise<HistoryAnswer | undefined> {
@@ -122,7 +204,71 @@ export class VersionedState {
     return keysPage(this.store, this.#readers, options);
   }
 
+  async diff(key: string, options: DiffOptions): Promise<DiffAnswer | undefined> {
+    const checked = checkKey(key);
+    const pair = await Promise.all([
+      this.#readEntry(checked, toSelect("from", options.from)),
+      this.#readEntry(checked, options.to === undefined ? "latest" : toSelect("to", options.to)),
+    ]);
+    const [from, to] = pair;
+    if (from === undefined || to === undefined) return undefined;
+    return this.#differ.diff(key, [from, to], options);
+  }
+
+  async restore(key: string, options: RestoreOptions): Promise<PutAnswer | undefined> {
+    const checked = checkKey(key);
+    const entry = await this.#readEntry(checked, toSelect("from", options.from));
+    if (entry === undefined) return undefined;
+    const { contentType, author, message } = restoredMetadata(entry, options);
+    const input = {
+      value: entry.value,
+      ...(contentType === undefined ? {} : { contentType }),
+      ...(author === undefined ? {} : { author }),
+      ...(message === undefined ? {} : { message }),
+    };
+    const put = toPut(checked, input, this.#options.maxValueBytes);
+    // A key deleted since must not come back by this: nothing of it remains.
+    const conditions = [
+      ...toConditions(checked, options),
+      { kind: "present", key: checked } as const,
+    ];
+    const { idempotencyKey, ...does } = options;
+    return this.#putOne(put, conditions, toRequestId(idempotencyKey, ["restore", key], does));
+  }
+
+  async restorePrefix(options: RestorePrefixOptions): Promise<RestorePrefixAnswer> {
+    const infoAt = (key: string, at: number): Promise<ReadResult> =>
+      this.#readers.read({ key: checkKey(key), select: { asOf: at }, value: false });
+    return restorePrefix({ state: this, infoAt }, options);
+  }
+
+  async transact(request: TransactRequest): Promise<TransactAnswer> {
+    const transaction = toTransaction(request, this.#options.maxValueBytes);
+    const outcome = await this.#writers.commit(transaction);
+    transaction.puts.forEach(({ key }, index) =>
+      this.#retention.noteVersion(key, outcome.puts[index]?.version ?? 0),
+    );
+    return toTransactAnswer(transaction, outcome);
+  }
+
+  watch(key: string, options: WatchOptions = {}): AsyncIterable<WatchEvent> {
+    const watch = new KeyWatch(this.#watch, this.#readers, checkKey(key), options);
+    return watch.events(this.#watchSignal(options.signal));
+  }
+
+  watchPrefix(options: WatchPrefixOptions): AsyncIterable<WatchEvent> {
+    return watchPrefix(this.#watch, options, this.#watchSignal(options.signal));
+  }
+
+  #watchSignal(signal: AbortSignal | undefined): AbortSignal {
+    const closing = this.#closing.signal;
+    return signal === undefined ? closing : AbortSignal.any([signal, closing]);
+  }
+
   async close(): Promise<void> {
+    this.#closing.abort();
+    this.#watch.hub.stop();
+    await this.#housekeeping.stop();
     await Promise.all([this.#readers.idle(), this.#writers.idle()]);
     await this.store.close();
   }

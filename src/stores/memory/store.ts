@@ -3,23 +3,24 @@ import BTree from "sorted-btree";
 import { StateError } from "../../errors.ts";
 import { compareKeys, type Key } from "../../key.ts";
 import { REQUEST_ID_TTL_MS } from "../../limits.ts";
-import type {
-  ChangeBatch,
-  Committed,
-  Cursor,
-  Entry,
-  EntryInfo,
-  HistoryPage,
-  KeyInfo,
-  KeysPage,
-  Outcome,
-  Query,
-  ReadResult,
-  Select,
-  Store,
-  StoreInfo,
-  StoreOptions,
-  Transaction,
+import {
+  withoutValue,
+  type ChangeBatch,
+  type Committed,
+  type Cursor,
+  type Entry,
+  type EntryInfo,
+  type HistoryPage,
+  type KeyInfo,
+  type KeysPage,
+  type Outcome,
+  type Query,
+  type ReadResult,
+  type Select,
+  type Store,
+  type StoreInfo,
+  type StoreOptions,
+  type Transaction,
 } from "../../store.ts";
 import { closedError } from "../shared/closed.ts";
 import { committed, keysOf, plan, type Head, type Heads, type Write } from "../shared/plan.ts";
@@ -166,12 +167,12 @@ class MemoryStore implements Store {
     const { entries, head } = log;
     if (page.order === "oldest-first") {
       const start = Math.max(0, page.after + 1 - head.firstVersion);
-      return entries.slice(start, start + page.limit).map(toInfo);
+      return entries.slice(start, start + page.limit).map(withoutValue);
     }
     const end = Math.min(entries.length, (page.before ?? Infinity) - head.firstVersion);
     if (end <= 0) return [];
     const start = Math.max(0, end - page.limit);
-    return entries.slice(start, end).map(toInfo).reverse();
+    return entries.slice(start, end).map(withoutValue).reverse();
   }
 
   async keys(page: KeysPage): Promise<readonly KeyInfo[]> {
@@ -183,7 +184,7 @@ class MemoryStore implements Store {
       const [key, log] = pair;
       if (page.to !== undefined && compareKeys(key, page.to) >= 0) break;
       const latest = log.entries.at(-1);
-      if (latest !== undefined) found.push({ key, ...toInfo(latest) });
+      if (latest !== undefined) found.push({ key, ...withoutValue(latest) });
       pair = this.#order.nextHigherPair(key);
     }
     return found;
@@ -253,9 +254,4 @@ function countUntil(entries: readonly Entry[], time: number): number {
     else high = middle;
   }
   return low;
-}
-
-function toInfo(entry: Entry): EntryInfo {
-  const { value: _, ...info } = entry;
-  return info;
 }

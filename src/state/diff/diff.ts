@@ -1,0 +1,89 @@
+import { extname } from "node:path";
+import { Worker } from "node:worker_threads";
+
+import type { DiffAnswer, DiffOptions } from "../../api.ts";
+import { StateError } from "../../errors.ts";
+import { withoutValue, type Entry } from "../../store.ts";
+import { compare, type Compared, type CompareTask } from "./compare.ts";
+
+/**
+ * Pairs up to this many bytes are compared at once. Starting a thread takes some 30 ms, and a JSON
+ * comparison of two arrays takes the product of their lengths, so this stays small.
+ */
+const INLINE_BYTES_MAX = 8 * 1024;
+
+/** How long an inline text diff may hold up the event loop, in milliseconds. */
+const INLINE_TIMEOUT_MS = 20;
+
+/** Threads that compare at once; further requests are told to come back. */
+const WORKERS_MAX = 2;
+
+/** The compiled worker ends in `.js`, the one in a checkout in `.ts`, as this file does. */
+const WORKER_URL = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
+
+/** Compares versions of keys: small ones at once, others in a worker thread with a deadline. */
+export class Differ {
+  readonly #timeoutMs: number;
+  #running = 0;
+
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+  }
+
+  async diff(
+    key: string,
+    pair: readonly [Entry, Entry],
+    options: DiffOptions,
+  ): Promise<DiffAnswer> {
+    const [from, to] = pair;
+    const format = options.format ?? "text";
+    const task: CompareTask = {
+      from: { label: `${key}/${from.version}`, value: from.value },
+      to: { label: `${key}/${to.version}`, value: to.value },
+      format,
+      timeoutMs: this.#timeoutMs,
+    };
+    const compared = await this.#compare(task);
+    if (compared.kind === "not-json") {
+      throw new StateError(
+        "diff_unsupported",
+        `${compared.label} is not JSON; ask for a text diff.`,
+      );
+    }
+    if (compared.kind === "timeout") {
+      throw new StateError(
+        "diff_unsupported",
+        `The two versions differ too much to be compared within ${this.#timeoutMs} ms.`,
+      );
+    }
+    return { from: withoutValue(from), to: withoutValue(to), ...compared };
+  }
+
+  async #compare(task: CompareTask): Promise<Compared> {
+    if (task.from.value.byteLength + task.to.value.byteLength <= INLINE_BYTES_MAX) {
+      const compared = compare({ ...task, timeoutMs: INLINE_TIMEOUT_MS });
+      if (compared.kind !== "timeout") return compared;
+    }
+    if (this.#running >= WORKERS_MAX) {
+      throw new StateError("overloaded", "Other large versions are being compared. Try again.");
+    }
+    this.#running += 1;
+    try {
+      return await compareInWorker(task);
+    } finally {
+      this.#running -= 1;
+    }
+  }
+}
+
+function compareInWorker(task: CompareTask): Promise<Compared> {
+  const { promise, resolve, reject } = Promise.withResolvers<Compared>();
+  const worker = new Worker(WORKER_URL, { workerData: task });
+  const timer = setTimeout(() => resolve({ kind: "timeout" }), task.timeoutMs);
+  worker.once("message", resolve);
+  worker.once("error", reject);
+  return promise.finally(async () => {
+    clearTimeout(timer);
+    await worker.terminate();
+  });
+}

@@ -1,0 +1,223 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+
+import type { Key } from "../../key.ts";
+import type { Change, ChangeBatch, Cursor, Store } from "../../store.ts";
+import type { Log } from "../../telemetry/log.ts";
+import { hasReached, laterOf } from "./cursor.ts";
+import { Subscriber, type FeedEvent } from "./subscriber.ts";
+
+/** Recent changes kept for readers that come back after a short break. */
+const RING_ITEMS_MAX = 10_000;
+
+/** How long the feed is still followed after its last reader has left, in milliseconds. */
+const LINGER_MS = 10_000;
+
+/** Keys whose last version is remembered for the check that none was missed. */
+const CHECKED_KEYS_MAX = 10_000;
+
+interface PrefixSubscription {
+  readonly prefix: string;
+  readonly subscriber: Subscriber;
+  /** What the reader already has; undefined once the hub has passed it. */
+  ahead: Cursor | undefined;
+}
+
+/** A reader's place in the feed of a prefix. */
+export interface PrefixPlace {
+  readonly subscriber: Subscriber;
+  /** What the reader has missed, up to now. */
+  readonly missed: readonly FeedEvent[];
+  /** The cursor after `missed`. */
+  readonly cursor: Cursor;
+  readonly leave: () => void;
+}
+
+/**
+ * The one follower of the store's feed in this process. It keeps a ring of recent changes and hands
+ * each change to the readers it concerns. It runs while there are readers.
+ */
+export class Hub {
+  readonly #store: Store;
+  readonly #log: Log;
+  readonly #byKey = new Map<Key, Set<Subscriber>>();
+  readonly #byPrefix = new Set<PrefixSubscription>();
+  #ring: Change[] = [];
+  /** The cursor just before the ring's first change, and just after its last. */
+  #ringStart: Cursor = [];
+  #cursor: Cursor = [];
+  #running: { readonly started: Promise<void>; readonly stop: AbortController } | undefined;
+  #linger: NodeJS.Timeout | undefined;
+  readonly #lastSeen = new Map<Key, Change>();
+  #missed = 0;
+
+  constructor(store: Store, log: Log) {
+    this.#store = store;
+    this.#log = log;
+  }
+
+  /** Changes that a feed should have brought and did not. Versions are dense, so this must stay 0. */
+  get missed(): number {
+    return this.#missed;
+  }
+
+  get readers(): number {
+    let count = this.#byPrefix.size;
+    for (const subscribers of this.#byKey.values()) count += subscribers.size;
+    return count;
+  }
+
+  /** Answers once the hub follows the feed: what is committed from then on reaches subscribers. */
+  async start(): Promise<void> {
+    clearTimeout(this.#linger);
+    if (this.#running === undefined) {
+      const { promise: started, resolve, reject } = Promise.withResolvers<void>();
+      const stop = new AbortController();
+      this.#running = { started, stop };
+      void this.#follow(stop.signal, resolve).catch((error: unknown) => {
+        reject(error);
+        this.#fail(error);
+      });
+    }
+    await this.#running.started;
+  }
+
+  stop(): void {
+    clearTimeout(this.#linger);
+    this.#running?.stop.abort();
+    this.#running = undefined;
+  }
+
+  subscribeKey(key: Key): { readonly subscriber: Subscriber; readonly leave: () => void } {
+    const subscriber = new Subscriber();
+    const subscribers = this.#byKey.get(key) ?? new Set();
+    this.#byKey.set(key, subscribers.add(subscriber));
+    const leave = (): void => {
+      subscribers.delete(subscriber);
+      if (subscribers.size === 0 && this.#byKey.get(key) === subscribers) this.#byKey.delete(key);
+      this.#lingerIfUnused();
+    };
+    return { subscriber, leave };
+  }
+
+  /**
+   * Subscribes from a cursor on, or from now on. Undefined where the ring does not reach back to
+   * `after`: the caller then reads the feed itself until it does.
+   */
+  subscribePrefix(prefix: string, after: Cursor | undefined): PrefixPlace | undefined {
+    if (after !== undefined && !hasReached(after, this.#ringStart)) return undefined;
+    const missed = after === undefined ? [] : this.#since(prefix, after);
+    const cursor = after === undefined ? this.#cursor : laterOf(this.#cursor, after);
+    const ahead = hasReached(this.#cursor, cursor) ? undefined : cursor;
+    const subscription: PrefixSubscription = { prefix, subscriber: new Subscriber(), ahead };
+    this.#byPrefix.add(subscription);
+    const leave = (): void => {
+      this.#byPrefix.delete(subscription);
+      this.#lingerIfUnused();
+    };
+    return { subscriber: subscription.subscriber, missed, cursor, leave };
+  }
+
+  /** The ring's changes of a prefix after a cursor. */
+  #since(prefix: string, after: Cursor): readonly FeedEvent[] {
+    let position = laterOf(this.#ringStart, after);
+    const events: FeedEvent[] = [];
+    for (const change of this.#ring) {
+      if (isBehind(change, after)) continue;
+      position = position.with(change.partition, change.position);
+      if (change.key.startsWith(prefix)) events.push({ change, cursor: position });
+    }
+    return events;
+  }
+
+  #lingerIfUnused(): void {
+    if (this.#byKey.size > 0 || this.#byPrefix.size > 0 || this.#running === undefined) return;
+    clearTimeout(this.#linger);
+    this.#linger = setTimeout(() => this.stop(), LINGER_MS).unref();
+  }
+
+  async #follow(signal: AbortSignal, onStarted: () => void): Promise<void> {
+    let isFirst = true;
+    for await (const batch of this.#store.changes("now", signal)) {
+      if (signal.aborted) return;
+      if (isFirst) this.#begin(batch);
+      isFirst = false;
+      for (const change of batch.changes) this.#deliver(change);
+      this.#cursor = laterOf(this.#cursor, batch.cursor);
+      onStarted();
+      // Lets readers run between two batches of a feed that never pauses.
+      await nextTurn();
+    }
+    if (!signal.aborted) throw new Error("the feed ended by itself");
+  }
+
+  #begin(batch: ChangeBatch): void {
+    const [first] = batch.changes;
+    if (first !== undefined) throw new Error("a feed from now on starts with an empty batch");
+    this.#ring = [];
+    this.#ringStart = batch.cursor;
+    this.#cursor = batch.cursor;
+    this.#lastSeen.clear();
+  }
+
+  #deliver(change: Change): void {
+    this.#check(change);
+    this.#cursor = this.#cursor.with(change.partition, change.position);
+    this.#ring.push(change);
+    if (this.#ring.length > RING_ITEMS_MAX) this.#shortenRing();
+    const event = { change, cursor: this.#cursor };
+    for (const subscriber of this.#byKey.get(change.key) ?? []) subscriber.push(event);
+    for (const subscription of this.#byPrefix) this.#deliverToPrefix(subscription, event);
+  }
+
+  #deliverToPrefix(subscription: PrefixSubscription, event: FeedEvent): void {
+    const { ahead } = subscription;
+    if (ahead !== undefined) {
+      if (hasReached(this.#cursor, ahead)) subscription.ahead = undefined;
+      if (isBehind(event.change, ahead)) return;
+    }
+    if (!event.change.key.startsWith(subscription.prefix)) return;
+    const cursor = ahead === undefined ? event.cursor : laterOf(event.cursor, ahead);
+    subscription.subscriber.push(ahead === undefined ? event : { change: event.change, cursor });
+  }
+
+  /** Drops the older half of the ring, so that the cost per change stays constant. */
+  #shortenRing(): void {
+    const dropped = this.#ring.splice(0, RING_ITEMS_MAX / 2);
+    for (const change of dropped) {
+      this.#ringStart = this.#ringStart.with(change.partition, change.position);
+    }
+  }
+
+  #check(change: Change): void {
+    const last = this.#lastSeen.get(change.key);
+    const isSameLife = last?.incarnation === change.incarnation;
+    if (!change.deleted && isSameLife && change.version !== last.version + 1) {
+      this.#missed += 1;
+      this.#log.error(
+        { key: change.key, after: last.version, got: change.version },
+        "the feed has missed a version",
+      );
+    }
+    this.#lastSeen.delete(change.key);
+    this.#lastSeen.set(change.key, change);
+    if (this.#lastSeen.size > CHECKED_KEYS_MAX) {
+      for (const oldest of this.#lastSeen.keys()) {
+        this.#lastSeen.delete(oldest);
+        break;
+      }
+    }
+  }
+
+  /** Tells every reader that the feed is lost; they end, and come back with their last position. */
+  #fail(error: unknown): void {
+    this.#running = undefined;
+    for (const subscribers of this.#byKey.values()) {
+      for (const subscriber of subscribers) subscriber.fail(error);
+    }
+    for (const { subscriber } of this.#byPrefix) subscriber.fail(error);
+  }
+}
+
+function isBehind(change: Change, cursor: Cursor): boolean {
+  return change.position <= (cursor[change.partition] ?? "");
+}

@@ -1,0 +1,87 @@
+import type { WatchEvent, WatchPrefixOptions } from "../../api.ts";
+import type { ChangeBatch, Cursor, Store } from "../../store.ts";
+import { checkPrefix } from "../input.ts";
+import { decodeCursor, encodeCursor } from "./cursor.ts";
+import type { Details } from "./details.ts";
+import type { Hub } from "./hub.ts";
+import type { FeedEvent } from "./subscriber.ts";
+
+/** What a watch needs of the engine. */
+export interface WatchParts {
+  readonly store: Store;
+  readonly hub: Hub;
+  readonly details: Details;
+}
+
+/** How many events are looked up at once. */
+const LOOK_AHEAD = 100;
+
+/**
+ * Follows all keys of a prefix. A reader whose position the hub's ring still holds joins there; one
+ * from further back first reads the store's feed by itself, until it has come up to the ring.
+ */
+export async function* watchPrefix(
+  parts: WatchParts,
+  options: WatchPrefixOptions,
+  signal: AbortSignal,
+): AsyncGenerator<WatchEvent> {
+  const { hub, details, store } = parts;
+  const prefix = checkPrefix("prefix", options.prefix);
+  const values = options.values === true;
+  let after = options.lastEventId === undefined ? undefined : decodeCursor(options.lastEventId);
+  await hub.start();
+  let subscription = hub.subscribePrefix(prefix, after);
+  while (subscription === undefined) {
+    for await (const batch of store.changes(after ?? [], signal)) {
+      const events = toEvents(batch, after ?? []).filter(({ change }) =>
+        change.key.startsWith(prefix),
+      );
+      yield* describe(events, details, values);
+      after = batch.cursor;
+      if (batch.caughtUp) break;
+    }
+    if (signal.aborted) return;
+    subscription = hub.subscribePrefix(prefix, after);
+  }
+  const { subscriber, missed, cursor, leave } = subscription;
+  try {
+    yield* describe(missed, details, values);
+    let lastId = encodeCursor(cursor);
+    yield { type: "caught-up", id: lastId };
+    for (;;) {
+      const events = await subscriber.take(signal);
+      if (signal.aborted) return;
+      if (events === "too-slow") {
+        yield { type: "too-slow", id: lastId };
+        return;
+      }
+      yield* describe(events, details, values);
+      lastId = encodeCursor(events.at(-1)?.cursor ?? cursor);
+    }
+  } finally {
+    leave();
+  }
+}
+
+/** Looks up some events at a time, so that a reader far behind does not wait for them one by one. */
+async function* describe(
+  events: readonly FeedEvent[],
+  details: Details,
+  values: boolean,
+): AsyncGenerator<WatchEvent> {
+  for (let start = 0; start < events.length; start += LOOK_AHEAD) {
+    const some = events.slice(start, start + LOOK_AHEAD);
+    yield* await Promise.all(
+      some.map(({ change, cursor }) => details.toEvent(change, encodeCursor(cursor), values)),
+    );
+  }
+}
+
+/** Each change of a batch with the cursor just after it, in all partitions that the feed has. */
+function toEvents(batch: ChangeBatch, after: Cursor): FeedEvent[] {
+  let cursor: Cursor = batch.cursor.map((_, partition) => after[partition] ?? "");
+  return batch.changes.map((change) => {
+    cursor = cursor.with(change.partition, change.position);
+    return { change, cursor };
+  });
+}
