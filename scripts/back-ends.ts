@@ -1,28 +1,25 @@
 import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
+import { STORE_NAMES, type StoreName } from "../test/servers/selection.ts";
 import { ensureMongod } from "./mongod.ts";
-
-/** Every store that `STORES` may name. */
-export const STORE_NAMES = ["memory", "sqlite", "redis", "mongodb", "mysql"] as const;
-export type StoreName = (typeof STORE_NAMES)[number];
 
 /** Debian's packages that hold a back end; any one of the commands will do. */
 const PACKAGES: readonly {
-  readonly store: StoreName;
+  readonly stores: readonly StoreName[];
   readonly commands: readonly string[];
   readonly name: string;
   /** A server that is already there, so that none has to be installed. */
   readonly variable: string;
 }[] = [
   {
-    store: "redis",
+    stores: ["redis", "redis-cluster"],
     commands: ["redis-server"],
     name: "redis-server",
     variable: "VSS_TEST_REDIS_URL",
   },
   {
-    store: "mysql",
+    stores: ["mariadb"],
     commands: ["mariadbd", "mysqld"],
     name: "mariadb-server",
     variable: "VSS_TEST_MYSQL_URL",
@@ -34,27 +31,23 @@ export function pathWithServers(): string {
   return [process.env["PATH"] ?? "", "/usr/local/sbin", "/usr/sbin"].join(delimiter);
 }
 
-/** The stores to test: all, or those that the variable `STORES` names. Throws for an unknown name. */
+/** The stores to test: all, or those that the variable `STORES` names. */
 export function chosenStores(): readonly StoreName[] {
-  const names = (process.env["STORES"] ?? "").split(",").filter((name) => name !== "");
-  if (names.length === 0) return STORE_NAMES;
-  const unknown = names.filter((name) => !STORE_NAMES.some((known) => known === name));
-  if (unknown.length > 0) {
-    throw new Error(`STORES names ${unknown.join(", ")}; known are ${STORE_NAMES.join(", ")}.`);
-  }
-  return STORE_NAMES.filter((name) => names.includes(name));
+  const wanted = (process.env["STORES"] ?? "").split(",").filter((name) => name !== "");
+  return STORE_NAMES.filter((name) => wanted.length === 0 || wanted.includes(name));
 }
 
 /** Makes sure of a real server for each of these stores, or throws with what to do. */
-export async function ensureBackEnds(stores: readonly StoreName[]): Promise<void> {
+export async function ensureBackEnds(chosen: readonly StoreName[]): Promise<void> {
   const missing = PACKAGES.filter(
-    ({ store, commands, variable }) =>
-      stores.includes(store) && process.env[variable] === undefined && !commands.some(isOnPath),
+    ({ stores, commands, variable }) =>
+      stores.some((store) => chosen.includes(store)) &&
+      process.env[variable] === undefined &&
+      !commands.some(isOnPath),
   );
   if (missing.length > 0) installPackages(missing.map(({ name }) => name));
-  if (stores.includes("mongodb") && process.env["VSS_TEST_MONGODB_URL"] === undefined) {
-    await ensureMongod();
-  }
+  const needsMongod = chosen.some((store) => store.startsWith("mongodb"));
+  if (needsMongod && process.env["VSS_TEST_MONGODB_URL"] === undefined) await ensureMongod();
 }
 
 function installPackages(names: readonly string[]): void {

@@ -2,13 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { globSync } from "node:fs";
 import { join } from "node:path";
-import {
-  chosenStores,
-  ensureBackEnds,
-  pathWithServers,
-  STORE_NAMES,
-  type StoreName,
-} from "./back-ends.ts";
+import { chosenStores, ensureBackEnds, pathWithServers } from "./back-ends.ts";
 
 /**
  * Runs the tests: all, or those of the files named, as in `npm test -- test/cli/*.test.ts`. Flags go
@@ -36,31 +30,16 @@ try {
 async function runTests(args: readonly string[]): Promise<number> {
   const flags = args.filter((arg) => arg.startsWith("-"));
   const named = args.filter((arg) => !arg.startsWith("-"));
-  const stores = chosenStores();
-  const leftOut = STORE_NAMES.filter((name) => !stores.includes(name));
   const patterns = named.length > 0 ? named : PATTERNS;
-  const files = globSync(patterns, { cwd: ROOT })
-    .filter((file) => !leftOut.some((name) => isTestOf(file, name)))
-    .toSorted();
+  const files = globSync(patterns, { cwd: ROOT }).toSorted();
   if (files.length === 0) throw new Error(`No test file matches ${patterns.join(" ")}.`);
-  await ensureBackEnds(stores);
-  if (leftOut.length > 0) {
-    process.stdout.write(`STORES=${stores.join(",")} leaves out: ${leftOut.join(", ")}.\n`);
-  }
+  await ensureBackEnds(chosenStores());
 
   const child = spawn(process.execPath, [...RUNNER, ...flags, ...files], {
     cwd: ROOT,
     stdio: "inherit",
-    env: { ...process.env, STORES: stores.join(","), PATH: pathWithServers() },
+    env: { ...process.env, PATH: pathWithServers() },
   });
   const [code] = (await once(child, "exit")) as [number | null];
   return code ?? 1;
-}
-
-/** Whether a file tests one store alone: it lies in that store's folder, or is named after it. */
-function isTestOf(file: string, store: StoreName): boolean {
-  return file
-    .replaceAll("\\", "/")
-    .split("/")
-    .some((part) => part === store || part === `${store}.test.ts` || part.startsWith(`${store}-`));
 }
