@@ -42,7 +42,7 @@ export function toTransaction(request: TransactRequest, valueBytesMax: number): 
   return {
     request: toRequestId(request.idempotencyKey, ["transaction"], {
       conditions,
-      puts: puts.map(({ value: _, ...rest }) => rest),
+      puts: puts.map(({ value: _value, ...rest }) => rest),
       deletes: deletedKeys,
       get,
     }),

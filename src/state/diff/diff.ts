@@ -76,14 +76,16 @@ export class Differ {
   }
 }
 
-function compareInWorker(task: CompareTask): Promise<Compared> {
+async function compareInWorker(task: CompareTask): Promise<Compared> {
   const { promise, resolve, reject } = Promise.withResolvers<Compared>();
   const worker = new Worker(WORKER_URL, { workerData: task });
   const timer = setTimeout(() => resolve({ kind: "timeout" }), task.timeoutMs);
   worker.once("message", resolve);
   worker.once("error", reject);
-  return promise.finally(async () => {
+  try {
+    return await promise;
+  } finally {
     clearTimeout(timer);
     await worker.terminate();
-  });
+  }
 }
