@@ -14,7 +14,16 @@ export interface StoreFacts {
 export type Open = (url: string, options: StoreOptions) => Promise<Store>;
 
 /** A condition on {@link StoreFacts} without which a case has nothing to test. */
-export type Need = "shared" | "durable" | "watch";
+export type Need =
+  | "shared"
+  | "durable"
+  | "watch"
+  | "no-watch"
+  /** Keys of one `{tag}` go together at least. */
+  | "several-keys"
+  | "any-keys"
+  /** Some keys do not go together. */
+  | "some-keys-apart";
 
 /** Whether a store with these facts has to pass a case with these needs. */
 export function meets(facts: StoreFacts, needs: readonly Need[]): boolean {
@@ -22,6 +31,10 @@ export function meets(facts: StoreFacts, needs: readonly Need[]): boolean {
     shared: facts.shared,
     durable: facts.durable,
     watch: facts.watch !== "none",
+    "no-watch": facts.watch === "none",
+    "several-keys": facts.transactions !== "one-key",
+    "any-keys": facts.transactions === "any-keys",
+    "some-keys-apart": facts.transactions !== "any-keys",
   };
   return needs.every((need) => met[need]);
 }

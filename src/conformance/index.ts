@@ -1,11 +1,20 @@
 import { after, before, describe, it } from "node:test";
+import { asOfCases } from "./as-of.ts";
 import { conditionCases } from "./conditions.ts";
 import { openSuite, runCase, type OpenSuite, type StoreCase } from "./context.ts";
 import { closeCases } from "./close.ts";
 import { deleteCases } from "./deletes.ts";
 import { meets, type Open, type StoreFacts } from "./facts.ts";
+import { feedCases } from "./feed.ts";
+import { feedResumeCases } from "./feed-resume.ts";
 import { historyCases } from "./history.ts";
+import { importCases } from "./imports.ts";
 import { keyCases } from "./keys-order.ts";
+import { raceCases } from "./races.ts";
+import { requestCases } from "./requests.ts";
+import { restartCases } from "./restart.ts";
+import { transactionCases } from "./transactions.ts";
+import { trimCases } from "./trim.ts";
 import { valueCases } from "./values.ts";
 import { versionCases } from "./versions.ts";
 import { processStarter } from "./workers.ts";
@@ -20,6 +29,15 @@ export const STORE_CASES: readonly StoreCase[] = [
   ...deleteCases,
   ...keyCases,
   ...historyCases,
+  ...asOfCases,
+  ...transactionCases,
+  ...requestCases,
+  ...importCases,
+  ...trimCases,
+  ...feedCases,
+  ...feedResumeCases,
+  ...raceCases,
+  ...restartCases,
   ...closeCases,
 ];
 
