@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { open } from "../../index.ts";
+
+test("a text diff is unified and names both versions", async () => {
+  const state = await open("memory:");
+  await state.put("notes", "one\ntwo\n");
+  await state.put("notes", "one\nthree\n");
+  const diff = await state.diff("notes", { from: { version: 1 } });
+  assert.equal(diff?.kind, "text");
+  assert.match(
+    diff.body,
+    /^--- notes\/1\n\+\+\+ notes\/2\n@@ -1,2 \+1,2 @@\n one\n-two\n\+three\n$/m,
+  );
+  await state.close();
+});
+
+test("JSON values give a patch that turns one into the other; other values say why not", async () => {
+  const state = await open("memory:");
+  await state.put("j", '{"a":1,"b":[1,2]}');
+  await state.put("j", '{"a":2,"b":[1,2,3]}');
+  await state.put("j", "not json");
+  const options = { from: { version: 1 }, to: { version: 2 }, format: "json-patch" } as const;
+  const diff = await state.diff("j", options);
+  assert.deepEqual(JSON.parse(diff?.body ?? ""), [
+    { op: "replace", path: "/a", value: 2 },
+    { op: "add", path: "/b/-", value: 3 },
+  ]);
+  await assert.rejects(state.diff("j", { ...options, to: { version: 3 } }), {
+    code: "diff_unsupported",
+    message: /j\/3 is not JSON/,
+  });
+  await state.close();
+});
+
+test("values that are not UTF-8 are compared by size and digest alone", async () => {
+  const state = await open("memory:");
+  await state.put("b", new Uint8Array([0xff, 0]));
+  await state.put("b", new Uint8Array([0xff, 1, 2]));
+  const diff = await state.diff("b", { from: { version: 1 } });
+  assert.deepEqual([diff?.kind, diff?.body, diff?.from.size, diff?.to.size], ["binary", "", 2, 3]);
+  assert.notEqual(diff?.from.digest, diff?.to.digest);
+  await state.close();
+});
+
+test("large versions are compared beside the event loop, and give up at the deadline", async () => {
+  const state = await open("memory:", { timeoutMs: 1_500 });
+  const lines = Array.from({ length: 60_000 }, (_, index) => `line ${index}`);
+  await state.put("k", lines.join("\n"));
+  await state.put("k", [...lines.slice(0, 50_000), "changed", ...lines.slice(50_000)].join("\n"));
+  await state.put(
+    "k",
+    lines
+      .map((line) => `${Math.sin(line.length)}${line}!`)
+      .toReversed()
+      .join("\n"),
+  );
+  const diff = await state.diff("k", { from: { version: 1 }, to: { version: 2 } });
+  assert.match(diff?.body ?? "", /^\+changed$/m);
+  let turns = 0;
+  const timer = setInterval(() => (turns += 1), 5);
+  await assert.rejects(state.diff("k", { from: { version: 1 }, to: { version: 3 } }), {
+    code: "diff_unsupported",
+    message: /differ too much/,
+  });
+  clearInterval(timer);
+  assert.ok(turns > 10, `the event loop went on, ${turns} turns`);
+  await state.close();
+});

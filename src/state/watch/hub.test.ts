@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import type { WatchEvent } from "../../api.ts";
+import { open } from "../../index.ts";
+import { WAITING_EVENTS_MAX } from "./subscriber.ts";
+
+/** Takes events until `count` have come. */
+async function take(
+  events: AsyncIterator<WatchEvent>,
+  count: number,
+): Promise<readonly WatchEvent[]> {
+  const taken: WatchEvent[] = [];
+  while (taken.length < count) {
+    const next = await events.next();
+    if (next.done === true) break;
+    taken.push(next.value);
+  }
+  return taken;
+}
+
+function describe(event: WatchEvent): string {
+  const which = "key" in event ? ` ${event.key}` : "";
+  return event.type + which + (event.type === "put" ? `/${event.version}` : "");
+}
+
+test("a prefix watch resumes from any of its ids without missing or repeating", async () => {
+  const state = await open("memory:");
+  const events = state.watchPrefix({ prefix: "a" })[Symbol.asyncIterator]();
+  assert.deepEqual((await take(events, 1)).map(describe), ["caught-up"]);
+  for (const key of ["a1", "b1", "a2", "a1"]) await state.put(key, "x");
+  await state.delete("a1");
+  await state.put("a1", "y");
+  const all = await take(events, 5);
+  const expected = ["put a1/1", "put a2/1", "put a1/2", "delete a1", "put a1/1"];
+  assert.deepEqual(all.map(describe), expected);
+  for (const [index, { id }] of all.entries()) {
+    const resumed = state.watchPrefix({ prefix: "a", lastEventId: id })[Symbol.asyncIterator]();
+    const rest = [...expected.slice(index + 1), "caught-up"];
+    assert.deepEqual((await take(resumed, rest.length)).map(describe), rest);
+  }
+  await state.close();
+});
+
+test("a key watch tells each life of the key in order, whatever its age", async () => {
+  const state = await open("memory:");
+  for (let i = 0; i < 250; i += 1) await state.put("k", `${i}`);
+  const events = state.watch("k", { after: 0, values: true })[Symbol.asyncIterator]();
+  const history = await take(events, 251);
+  assert.deepEqual(
+    history.slice(0, 250).map((event) => event.type === "put" && event.version),
+    Array.from({ length: 250 }, (_, index) => index + 1),
+  );
+  assert.equal(history.at(-1)?.type, "caught-up");
+  await state.delete("k");
+  await state.put("k", "new");
+  const live = await take(events, 2);
+  assert.deepEqual(live.map(describe), ["delete k", "put k/1"]);
+  const resumed = state.watch("k", { lastEventId: history[10]?.id ?? "" });
+  const rest = await take(resumed[Symbol.asyncIterator](), 3);
+  assert.deepEqual(rest.map(describe), ["delete k", "put k/1", "caught-up"]);
+  await state.close();
+});
+
+test("a reader that does not keep up is told so, and can resume where it was", async () => {
+  const state = await open("memory:");
+  const events = state.watchPrefix({ prefix: "" })[Symbol.asyncIterator]();
+  await take(events, 1);
+  for (let i = 0; i < WAITING_EVENTS_MAX + 50; i += 1) await state.put("k", "x");
+  const seen = await take(events, WAITING_EVENTS_MAX + 1);
+  const last = seen.at(-1);
+  assert.equal(last?.type, "too-slow");
+  assert.equal((await events.next()).done, true);
+  const resumed = state.watchPrefix({ prefix: "", lastEventId: last?.id ?? "" });
+  const [next] = await take(resumed[Symbol.asyncIterator](), 1);
+  assert.equal(next && describe(next), `put k/${WAITING_EVENTS_MAX + 1}`);
+  await state.close();
+});
+
+test("closing the engine ends every watch", async () => {
+  const state = await open("memory:");
+  const events = state.watchPrefix({ prefix: "" })[Symbol.asyncIterator]();
+  await take(events, 1);
+  const next = events.next();
+  await state.close();
+  assert.equal((await next).done, true);
+});
