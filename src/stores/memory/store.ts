@@ -94,8 +94,9 @@ class MemoryStore implements Store {
     const log = this.#logs.get(key);
     if (log === undefined) return undefined;
     const found = select === "latest" ? log.entries.at(-1) : findInLog(log, select);
-    if (value || found === undefined || found === "trimmed") return found;
-    return { ...found, value: undefined };
+    if (found === undefined || found === "trimmed") return found;
+    // A copy, so that a caller who writes into it does not change the past.
+    return { ...found, value: value ? Buffer.from(found.value) : undefined };
   }
 
   async commit(transactions: readonly Transaction[]): Promise<readonly Outcome[]> {
@@ -233,7 +234,7 @@ class MemoryStore implements Store {
   }
 }
 
-function findInLog(log: Log, select: Exclude<Select, "latest">): ReadResult {
+function findInLog(log: Log, select: Exclude<Select, "latest">): Entry | "trimmed" | undefined {
   const { firstVersion, version } = log.head;
   if ("version" in select) {
     if (select.version >= firstVersion) return log.entries[select.version - firstVersion];
