@@ -21,8 +21,8 @@ export interface Setting<T> {
 
 function setting<T>(
   flag: string,
-  type: ValueType<NoInfer<T>>,
-  fallback: T,
+  type: ValueType<T>,
+  fallback: NoInfer<T>,
   help: string,
 ): Setting<T> {
   return { flag, variable: `VSS_${flag.toUpperCase().replaceAll("-", "_")}`, type, fallback, help };

@@ -1,0 +1,95 @@
+import type { AddressInfo } from "node:net";
+import { Registry } from "prom-client";
+import { createServer, type HttpServer } from "../http/server.ts";
+import { open, type VersionedState } from "../index.ts";
+import { systemClock } from "../telemetry/clock.ts";
+import type { Log } from "../telemetry/log.ts";
+import { describeStart, weakSettings } from "./announce.ts";
+import type { Invocation } from "./commands.ts";
+import type { Settings } from "./config.ts";
+import { makeLog } from "./log.ts";
+import { assertFree, listenError } from "./port.ts";
+import { readinessOf } from "./readiness.ts";
+import { retentionRules } from "./retention-file.ts";
+import { StopSignals } from "./stop.ts";
+
+/** Serves a store until a signal asks for the end. */
+export async function run({ settings }: Invocation): Promise<number> {
+  const signals = new StopSignals();
+  const retention = retentionRules(settings);
+  await assertFree(settings);
+
+  const log = makeLog(settings.logLevel, [settings.store]);
+  const state = await open(settings.store, {
+    clock: systemClock,
+    log,
+    timeoutMs: settings.storeTimeoutMs,
+    connectTimeoutMs: settings.connectTimeoutMs,
+    maxValueBytes: settings.maxValueBytes,
+    feedRetentionMs: settings.feedRetentionMs,
+    retention,
+  });
+  const { info } = state.store;
+  const weak = weakSettings(info);
+  if (settings.requireDurable && weak.length > 0) {
+    await state.close();
+    process.stderr.write(`vss: --require-durable refuses this store: ${weak.join(" ")}\n`);
+    return 1;
+  }
+
+  const server = await createServer(state, {
+    clock: systemClock,
+    log,
+    maxValueBytes: settings.maxValueBytes,
+    logRequests: settings.logRequests,
+    requireConditions: settings.requireConditions,
+    store: info,
+    ready: readinessOf(state.store, systemClock),
+    registry: new Registry(),
+  });
+  const { port } = await listen(server, state, settings);
+  process.stdout.write(describeStart({ ...settings, port }, info));
+  log.info({ port, store: info.product, settings: info.settings }, "serving");
+  for (const setting of weak) log.warn({}, setting);
+
+  const signal = await signals.next();
+  log.info({ signal }, "stopping");
+  return stop({ server, state, log }, settings.drainTimeoutMs);
+}
+
+async function listen(
+  server: HttpServer,
+  state: VersionedState,
+  settings: Settings,
+): Promise<AddressInfo> {
+  try {
+    return await server.listen(settings);
+  } catch (error) {
+    await state.close();
+    throw listenError(error, settings);
+  }
+}
+
+interface Parts {
+  readonly server: HttpServer;
+  readonly state: VersionedState;
+  readonly log: Log;
+}
+
+/** Of the time to stop in, this share is for requests, and the rest for the store. */
+const REQUESTS_SHARE = 0.8;
+
+/** Lets requests under way finish, then closes the store. Ends the process where it takes too long. */
+async function stop({ server, state, log }: Parts, timeoutMs: number): Promise<number> {
+  const startedAt = systemClock.monotonic();
+  const deadline = setTimeout(() => {
+    log.error({ timeoutMs }, "the store did not close in time");
+    process.exit(1);
+  }, timeoutMs);
+  deadline.unref();
+  await server.close(timeoutMs * REQUESTS_SHARE);
+  await state.close();
+  clearTimeout(deadline);
+  log.info({ ms: Math.round(systemClock.monotonic() - startedAt) }, "stopped");
+  return 0;
+}
