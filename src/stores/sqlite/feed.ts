@@ -1,0 +1,145 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { StateError } from "../../errors.ts";
+import type { Change, ChangeBatch, Cursor } from "../../store.ts";
+import { closedError } from "../shared/closed.ts";
+import { fromPosition, toPosition } from "../shared/position.ts";
+import type { ChangeRow, FeedPage } from "./reader.ts";
+
+/** Changes in one batch. */
+const PAGE_ITEMS = 1000;
+
+/** Between two looks for other processes' commits, while somebody follows. */
+const POLL_MS = 15;
+
+/** Before a read that failed is tried again. */
+const RETRY_MS = 250;
+
+export interface FeedSource {
+  feed(after: number, limit: number): FeedPage;
+  dataVersion(): number;
+}
+
+/**
+ * Follows the feed. Reading it from a sequence number is all that brings changes; the bell, which own
+ * commits and a poll for those of other processes ring, only says when to look.
+ */
+export class Feed {
+  readonly #source: FeedSource;
+  readonly #closing: AbortSignal;
+  readonly #waiting = new Set<() => void>();
+  #followers = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #dataVersion = -1;
+  /** Counts the rings, so that one between a read and a wait is not missed. */
+  #rings = 0;
+
+  constructor(source: FeedSource, closing: AbortSignal) {
+    this.#source = source;
+    this.#closing = closing;
+  }
+
+  /** Says that something was committed. */
+  ring(): void {
+    this.#rings += 1;
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
+  }
+
+  /** See `Store.changes`. */
+  async *follow(after: Cursor | "now", signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+    const stop = AbortSignal.any([signal, this.#closing]);
+    this.#join();
+    try {
+      let position = after === "now" ? undefined : fromCursor(after);
+      let isAnnounced = false;
+      while (!stop.aborted) {
+        const rings = this.#rings;
+        const page = await this.#read(position, stop);
+        if (page === undefined) break;
+        position ??= page.last;
+        const changes = page.rows.map(toChange);
+        position = page.rows.at(-1)?.[0] ?? position;
+        const caughtUp = position === page.last;
+        if (changes.length > 0 || !isAnnounced) {
+          isAnnounced ||= caughtUp;
+          yield { changes, cursor: [toPosition(position)], caughtUp };
+        }
+        if (caughtUp) await this.#nextRing(rings, stop);
+      }
+    } finally {
+      this.#leave();
+    }
+    if (this.#closing.aborted && !signal.aborted) throw closedError();
+  }
+
+  /** The page after a position; where there is none yet, the end. Tries again until it can be read. */
+  async #read(position: number | undefined, stop: AbortSignal): Promise<FeedPage | undefined> {
+    while (!stop.aborted) {
+      try {
+        const page = this.#source.feed(position ?? Infinity, PAGE_ITEMS);
+        if (position === undefined) return page;
+        if (position < page.trimmed || position > page.last) throw expired();
+        return page;
+      } catch (error) {
+        if (error instanceof StateError && error.code === "cursor_expired") throw error;
+        await sleep(RETRY_MS, undefined, { signal: stop }).catch(() => {});
+      }
+    }
+    return undefined;
+  }
+
+  #join(): void {
+    this.#followers += 1;
+    this.#timer ??= setInterval(() => this.#poll(), POLL_MS);
+  }
+
+  #leave(): void {
+    this.#followers -= 1;
+    if (this.#followers > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #poll(): void {
+    let dataVersion;
+    try {
+      dataVersion = this.#source.dataVersion();
+    } catch {
+      // The next poll tells; followers read for themselves and see what fails.
+      return;
+    }
+    if (dataVersion === this.#dataVersion) return;
+    this.#dataVersion = dataVersion;
+    this.ring();
+  }
+
+  async #nextRing(rings: number, stop: AbortSignal): Promise<void> {
+    if (this.#rings !== rings || stop.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const wake = (): void => resolve();
+    this.#waiting.add(wake);
+    stop.addEventListener("abort", wake, { once: true });
+    await promise;
+    stop.removeEventListener("abort", wake);
+    this.#waiting.delete(wake);
+  }
+}
+
+function toChange([sequence, key, incarnation, version, deleted, at]: ChangeRow): Change {
+  const position = toPosition(sequence);
+  return { key, incarnation, version, deleted: deleted === 1, at, partition: 0, position };
+}
+
+/** A cursor that is not of this store, such as one from before a migration, has expired too. */
+function fromCursor([position = ""]: Cursor): number {
+  if (position !== "" && !/^[0-9a-z]{11}$/.test(position)) throw expired();
+  return fromPosition(position);
+}
+
+function expired(): StateError {
+  return new StateError(
+    "cursor_expired",
+    "The feed does not reach back to this position. List the keys again, then follow from now on.",
+  );
+}
