@@ -1,0 +1,77 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+
+/** What a route answers: plain data, so that a route can be tested without a socket. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Record<string, string | number>;
+  /** Empty for none. Of a HEAD, it is left out when sent. */
+  readonly body: string | Uint8Array;
+}
+
+export const JSON_TYPE = "application/json";
+
+/** A 200 with a JSON body. */
+export function jsonAnswer(value: unknown, headers: Record<string, string> = {}): Answer {
+  return {
+    status: 200,
+    headers: { "Content-Type": JSON_TYPE, "Cache-Control": "no-cache", ...headers },
+    body: JSON.stringify(value),
+  };
+}
+
+/** Unread bodies up to this size are read to their end, so that the connection lives on. */
+const UNREAD_BYTES_MAX = 64 * 1024;
+
+export interface SendOptions {
+  /** The connection ends after this answer. */
+  readonly isLast: boolean;
+  readonly lingerMs: number;
+}
+
+export function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: Answer,
+  options: SendOptions,
+): void {
+  if (response.destroyed || response.headersSent) return;
+  const { status, headers, body } = answer;
+  const length = typeof body === "string" ? Buffer.byteLength(body) : body.byteLength;
+  // A HEAD that did not read the value knows its length better, or not at all.
+  if (length > 0 || (request.method !== "HEAD" && status !== 304)) {
+    headers["Content-Length"] = length;
+  }
+  const lingers = !request.complete && hasLongRest(request);
+  if (options.isLast || lingers) headers["Connection"] = "close";
+  response.writeHead(status, headers);
+  if (lingers) endAfterBody(request, response, { body, lingerMs: options.lingerMs });
+  else response.end(body);
+}
+
+/** Whether more of the body is to come than is worth reading for the sake of the connection. */
+function hasLongRest({ headers }: IncomingMessage): boolean {
+  // A client that waits for "100 Continue" may send its body or not: only the end is unambiguous.
+  if (headers.expect !== undefined || headers["transfer-encoding"] !== undefined) return true;
+  return Number(headers["content-length"] ?? 0) > UNREAD_BYTES_MAX;
+}
+
+/**
+ * Sends the whole answer now, and closes when the client has sent its body or had time to notice.
+ * Closing at once, with bytes unread, would reset the connection, and clients that send first and
+ * read later would lose the answer.
+ */
+function endAfterBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { body, lingerMs }: { readonly body: string | Uint8Array; readonly lingerMs: number },
+): void {
+  response.write(body);
+  const timer = setTimeout(end, lingerMs);
+  function end(): void {
+    clearTimeout(timer);
+    response.end();
+  }
+  request.once("end", end);
+  request.once("close", end);
+  request.resume();
+}

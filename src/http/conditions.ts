@@ -1,0 +1,47 @@
+import type { Conditions } from "../api.ts";
+import { StateError } from "../errors.ts";
+import { parseEtags } from "./etag.ts";
+import type { Exchange } from "./exchange.ts";
+import { integer, optional } from "./query.ts";
+
+/** `?cas=`, the form of a condition that is easy to type. */
+export const CAS = optional(
+  integer(
+    0,
+    Number.MAX_SAFE_INTEGER,
+    "Only if the latest version has this number; 0: only if the key does not exist. Unlike " +
+      "`If-Match`, it can't tell a key from one deleted and put again.",
+  ),
+);
+
+/** A request's conditions on the key it writes; an empty object where it has none. */
+export function conditionsOf(exchange: Exchange, cas: number | undefined): Conditions {
+  const { headers } = exchange.request;
+  const ifMatch = headers["if-match"];
+  const ifNoneMatch = headers["if-none-match"];
+  return {
+    ...(cas === undefined ? {} : { cas }),
+    ...(ifMatch === undefined ? {} : { ifMatch: parseEtags("If-Match", ifMatch, { weak: false }) }),
+    ...(ifNoneMatch === undefined
+      ? {}
+      : { ifNoneMatch: parseEtags("If-None-Match", ifNoneMatch, { weak: true }) }),
+  };
+}
+
+/** Refuses a write without any condition, where the server was started to want one. */
+export function checkRequired(exchange: Exchange, conditions: Conditions): void {
+  if (!exchange.server.requireConditions || Object.keys(conditions).length > 0) return;
+  throw new StateError(
+    "condition_required",
+    "This server takes no write without a condition. Send ?cas= with the latest version, If-Match " +
+      "with its ETag, or If-None-Match: * for a new key. Nothing was written.",
+  );
+}
+
+/** The client's id for a write, with or without the quotes of a structured header. */
+export function idempotencyKeyOf(exchange: Exchange): { readonly idempotencyKey?: string } {
+  const sent = exchange.header("idempotency-key");
+  if (sent === undefined) return {};
+  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(sent);
+  return { idempotencyKey: quoted?.[1]?.replaceAll(/\\(["\\])/g, "$1") ?? sent };
+}

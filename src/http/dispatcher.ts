@@ -1,0 +1,104 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+
+import type { FastifyInstance } from "fastify";
+
+import { StateError } from "../errors.ts";
+import { methodNotAllowed, methodsAt } from "./allow.ts";
+import { send, type Answer } from "./answer.ts";
+import { Exchange, type ServerContext } from "./exchange.ts";
+import { FailureLog } from "./failure-log.ts";
+import { overloaded } from "./load.ts";
+import { problemAnswer, toStateError } from "./problem.ts";
+import type { Route } from "./route.ts";
+import { RouteTraffic } from "./traffic.ts";
+
+type Run = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** Runs routes: admits a request, hands it to its route, sends what the route answers. */
+export class Dispatcher {
+  readonly traffic: RouteTraffic[] = [];
+  readonly #context: ServerContext;
+  readonly #logsRequests: boolean;
+  readonly #failures: FailureLog;
+
+  constructor(context: ServerContext, options: { readonly logsRequests: boolean }) {
+    this.#context = context;
+    this.#logsRequests = options.logsRequests;
+    this.#failures = new FailureLog(context);
+  }
+
+  /** Gives the router every route, and an answer for what matches none. */
+  mount(app: FastifyInstance, routes: readonly Route[]): void {
+    for (const route of routes) {
+      const run = this.#runner(route);
+      app.route({
+        method: route.method === "GET" ? ["GET", "HEAD"] : route.method,
+        url: route.path.replaceAll(/\{(\w+)\}/g, ":$1"),
+        // Answers by itself: Fastify's own reply would build each answer's headers twice.
+        handler: (request, reply) => run(request.raw, reply.raw),
+      });
+    }
+    const runUnrouted = this.#runner(unrouted(routes));
+    app.setNotFoundHandler((request, reply) => runUnrouted(request.raw, reply.raw));
+  }
+
+  #runner(route: Route): Run {
+    const traffic = new RouteTraffic(route);
+    this.traffic.push(traffic);
+    const context = this.#context;
+    return (request, response) => {
+      const exchange = new Exchange(request, response, context);
+      const start = context.clock.monotonic();
+      const isRefused = context.load.isFull && route.isAlwaysServed !== true;
+      context.load.inFlight += 1;
+      response.on("close", () => {
+        exchange.end();
+        const ms = context.clock.monotonic() - start;
+        traffic.record(response.statusCode, ms / 1000);
+        if (this.#logsRequests) this.#logRequest(request, response.statusCode, ms);
+      });
+      const answer = isRefused ? Promise.reject(overloaded()) : handle(route, exchange);
+      answer.then(
+        (plain) => plain !== undefined && this.#send(exchange, plain),
+        (error: unknown) => this.#fail(exchange, route, error),
+      );
+    };
+  }
+
+  #send({ request, response }: Exchange, answer: Answer): void {
+    const { isClosing, limits } = this.#context;
+    send(request, response, answer, { isLast: isClosing, lingerMs: limits.lingerMs });
+  }
+
+  #fail(exchange: Exchange, route: Route, cause: unknown): void {
+    const error = toStateError(cause, route.method !== "GET");
+    this.#failures.record(error);
+    this.#send(exchange, problemAnswer(error));
+  }
+
+  #logRequest({ method, url }: IncomingMessage, status: number, ms: number): void {
+    this.#context.log.info({ method, url, status, ms: Math.round(ms * 1000) / 1000 }, "request");
+  }
+}
+
+/** A route's own work; whatever it throws, even at once, becomes a rejection. */
+async function handle(route: Route, exchange: Exchange): Promise<Answer | undefined> {
+  const { headers, httpVersionMinor } = exchange.request;
+  if (headers.host === undefined && httpVersionMinor === 1) {
+    throw new StateError("invalid_request", 'An HTTP/1.1 request carries a "Host" header.');
+  }
+  return route.handle(exchange);
+}
+
+/** What is answered where the router found nothing: 405 where another method would do, else 404. */
+function unrouted(routes: readonly Route[]): Route {
+  return {
+    method: "GET",
+    path: "",
+    handle(exchange) {
+      const methods = methodsAt(routes, exchange.url);
+      if (methods !== undefined) return Promise.reject(methodNotAllowed(methods));
+      return Promise.reject(new StateError("route_not_found", "There is nothing at this path."));
+    },
+  };
+}

@@ -1,0 +1,100 @@
+import { isUtf8 } from "node:buffer";
+
+import type { HistoryItem } from "../api.ts";
+import type { EntryInfo } from "../store.ts";
+import { JSON_TYPE, type Answer } from "./answer.ts";
+import { isNamed, parseEtags, toEtag } from "./etag.ts";
+import type { Exchange } from "./exchange.ts";
+import { toHttpDate, toRfc3339 } from "./times.ts";
+
+/** A value as JSON can carry it. */
+export interface JsonValue {
+  readonly value: string;
+  /** Only where the value is not UTF-8. */
+  readonly encoding?: "base64";
+}
+
+export function toJsonValue(value: Uint8Array): JsonValue {
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  if (isUtf8(bytes)) return { value: bytes.toString("utf8") };
+  return { value: bytes.toString("base64"), encoding: "base64" };
+}
+
+/** Answers a read with an entry: 304, its bytes, its JSON form, or of a HEAD the headers alone. */
+export function entryAnswer(
+  exchange: Exchange,
+  entry: EntryInfo & { readonly value?: Uint8Array },
+  options: { readonly raw: boolean },
+): Answer {
+  const headers: Record<string, string | number> = {
+    "Content-Type": JSON_TYPE,
+    ETag: toEtag(entry),
+    "Last-Modified": toHttpDate(entry.createdAt),
+    "Cache-Control": "no-cache",
+  };
+  const held = exchange.request.headers["if-none-match"];
+  if (held !== undefined && isNamed(entry, parseEtags("If-None-Match", held, { weak: true }))) {
+    delete headers["Content-Type"];
+    return { status: 304, headers, body: "" };
+  }
+  if (entry.value === undefined) {
+    return { status: 200, headers: { ...headers, ...metadataHeaders(entry) }, body: "" };
+  }
+  if (options.raw) return rawAnswer(entry, entry.value, headers);
+  return { status: 200, headers, body: entryText(entry.value, entry.version) };
+}
+
+/** The four routes' JSON, written by hand: this is the answer that servers spend their time on. */
+function entryText(value: Uint8Array, version: number): string {
+  const json = toJsonValue(value);
+  const encoding = json.encoding === undefined ? "" : ',"encoding":"base64"';
+  return `{"value":${JSON.stringify(json.value)}${encoding},"version":${version}}`;
+}
+
+/**
+ * The bytes themselves. Sandboxed and never sniffed, so that a stored page can't act as this server's
+ * own; and shown inline, without a file name: one taken from a key could overwrite a file of whoever
+ * downloads it.
+ */
+function rawAnswer(
+  entry: EntryInfo,
+  value: Uint8Array,
+  headers: Record<string, string | number>,
+): Answer {
+  const plainType = isUtf8(value) ? "text/plain; charset=utf-8" : "application/octet-stream";
+  Object.assign(headers, metadataHeaders(entry), {
+    "Content-Type": entry.contentType ?? plainType,
+    "Repr-Digest": `sha-256=:${Buffer.from(entry.digest, "hex").toString("base64")}:`,
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox",
+  });
+  return { status: 200, headers, body: value };
+}
+
+/** An entry's metadata as headers. Free text is percent-encoded, as headers are ASCII. */
+function metadataHeaders(info: EntryInfo): Record<string, string> {
+  return {
+    "VSS-Version": String(info.version),
+    "VSS-Created-At": toRfc3339(info.createdAt),
+    "VSS-Size": String(info.size),
+    "VSS-Digest": info.digest,
+    ...(info.contentType === undefined ? {} : { "VSS-Content-Type": info.contentType }),
+    ...(info.author === undefined ? {} : { "VSS-Author": encodeURIComponent(info.author) }),
+    ...(info.message === undefined ? {} : { "VSS-Message": encodeURIComponent(info.message) }),
+  };
+}
+
+/** An entry as lists have it; JSON leaves out what is undefined. */
+export function toJsonInfo(info: HistoryItem): Record<string, unknown> {
+  return {
+    version: info.version,
+    size: info.size,
+    contentType: info.contentType,
+    createdAt: toRfc3339(info.createdAt),
+    digest: info.digest,
+    etag: toEtag(info),
+    author: info.author,
+    message: info.message,
+    ...(info.value === undefined ? {} : toJsonValue(info.value)),
+  };
+}

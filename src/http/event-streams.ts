@@ -1,0 +1,176 @@
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
+
+import type { WatchEvent } from "../api.ts";
+import { toEtag } from "./etag.ts";
+import type { Exchange } from "./exchange.ts";
+import { overloaded } from "./load.ts";
+import type { Answer } from "./answer.ts";
+import { toJsonValue } from "./entry.ts";
+import type { HttpLimits } from "./options.ts";
+import { toRfc3339 } from "./times.ts";
+
+/** How long a client waits before it connects again, in milliseconds. */
+const RETRY_MS = 2_000;
+
+export const EVENT_STREAM_HEADERS = {
+  "Content-Type": "text/event-stream",
+  "Cache-Control": "no-store",
+  // Proxies that buffer would hold events back.
+  "X-Accel-Buffering": "no",
+} as const;
+
+interface Stream {
+  readonly response: ServerResponse;
+  readonly controller: AbortController;
+  /** Heartbeats in a row at which nothing more could be written. */
+  stuck: number;
+}
+
+/** Heartbeats that a reader may be stuck for before it is cut off. */
+const STUCK_MAX = 2;
+
+/**
+ * All watches of one server. A stream waits for its reader before it takes the next event, so it
+ * holds at most one event beyond what the socket takes; the state bounds what waits behind it. One
+ * timer serves all: thousands of idle watches must cost little.
+ */
+export class EventStreams {
+  readonly #limits: HttpLimits;
+  readonly #streams = new Set<Stream>();
+  #timer: NodeJS.Timeout | undefined;
+  #lastEvent: WatchEvent | undefined;
+  #lastText = "";
+
+  constructor(limits: HttpLimits) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  /**
+   * Sends events until they end, the client leaves, or the server stops. What fails before the first
+   * event rejects, and can still be answered as a problem document.
+   */
+  async serve(
+    exchange: Exchange,
+    open: (signal: AbortSignal) => AsyncIterable<WatchEvent>,
+  ): Promise<Answer | undefined> {
+    if (exchange.isHead) return { status: 200, headers: { ...EVENT_STREAM_HEADERS }, body: "" };
+    if (this.#streams.size >= this.#limits.watchersMax) throw overloaded();
+    const { response } = exchange;
+    const controller = new AbortController();
+    const stream: Stream = { response, controller, stuck: 0 };
+    response.on("close", () => this.#remove(stream));
+    this.#add(stream);
+    exchange.becomeStream();
+    try {
+      await this.#pump(stream, open(controller.signal));
+    } catch (error) {
+      // Once the head is out, all that can be told is that the stream ended; clients reconnect.
+      if (!response.headersSent) {
+        this.#remove(stream);
+        throw error;
+      }
+      if (!controller.signal.aborted) exchange.server.log.warn({ err: error }, "a watch failed");
+    }
+    response.end();
+    return undefined;
+  }
+
+  /** Ends every stream; their clients connect again, to another process perhaps. */
+  endAll(): void {
+    for (const { response, controller } of this.#streams) {
+      begin(response);
+      response.end(`: the server is stopping\nretry: ${RETRY_MS}\n\n`);
+      controller.abort();
+    }
+  }
+
+  async #pump(stream: Stream, events: AsyncIterable<WatchEvent>): Promise<void> {
+    const { response, controller } = stream;
+    for await (const event of events) {
+      begin(response);
+      if (response.writableEnded) return;
+      if (!response.write(this.#render(event))) {
+        await once(response, "drain", { signal: controller.signal });
+        stream.stuck = 0;
+      }
+      if (event.type === "too-slow") return;
+    }
+  }
+
+  /** The same event goes to every watcher of a key, mostly one after the other. */
+  #render(event: WatchEvent): string {
+    if (event !== this.#lastEvent) {
+      this.#lastEvent = event;
+      this.#lastText = renderEvent(event);
+    }
+    return this.#lastText;
+  }
+
+  #add(stream: Stream): void {
+    this.#streams.add(stream);
+    this.#timer ??= setInterval(() => this.#beat(), this.#limits.heartbeatMs).unref();
+  }
+
+  #remove(stream: Stream): void {
+    this.#streams.delete(stream);
+    stream.controller.abort();
+    if (this.#streams.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#lastEvent = undefined;
+  }
+
+  #beat(): void {
+    for (const stream of this.#streams) {
+      const { response } = stream;
+      if (!response.writableNeedDrain) {
+        begin(response);
+        response.write(": \n\n");
+      } else {
+        stream.stuck += 1;
+        if (stream.stuck === STUCK_MAX) response.end(TOO_SLOW);
+        // Whoever reads too slowly for that event too is gone, or means harm.
+        if (stream.stuck > STUCK_MAX) response.destroy();
+      }
+    }
+  }
+}
+
+const TOO_SLOW = "event: too-slow\ndata: {}\n\n";
+
+/** Sends the head, where it has not been sent: with the first event, or the first heartbeat. */
+function begin(response: ServerResponse): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(200, EVENT_STREAM_HEADERS);
+  response.write(`retry: ${RETRY_MS}\n\n`);
+}
+
+/** One event as the EventSource standard has it. */
+export function renderEvent(event: WatchEvent): string {
+  const id = event.id === "" ? "" : `id: ${event.id}\n`;
+  return `${id}event: ${event.type}\ndata: ${JSON.stringify(dataOf(event))}\n\n`;
+}
+
+function dataOf(event: WatchEvent): Record<string, unknown> {
+  switch (event.type) {
+    case "put": {
+      const { key, version, createdAt, entry } = event;
+      const common = { key, version, createdAt: toRfc3339(createdAt) };
+      if (entry === undefined) return common;
+      const { size, digest, contentType, author, message, value } = entry;
+      const etag = toEtag(entry);
+      const json = value === undefined ? {} : toJsonValue(value);
+      return { ...common, size, digest, etag, contentType, author, message, ...json };
+    }
+    case "delete":
+      return { key: event.key, deleted: true };
+    case "caught-up":
+    case "too-slow":
+      return {};
+  }
+}

@@ -1,0 +1,78 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+
+import type { StateApi } from "../api.ts";
+import type { StoreInfo } from "../store.ts";
+import type { Clock } from "../telemetry/clock.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { Load } from "./load.ts";
+import type { HttpLimits, Readiness } from "./options.ts";
+import type { EventStreams } from "./event-streams.ts";
+
+/** What all routes of one server share. */
+export interface ServerContext {
+  readonly state: StateApi;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly limits: HttpLimits;
+  readonly maxValueBytes: number;
+  readonly requireConditions: boolean;
+  readonly store: StoreInfo | undefined;
+  readonly ready: () => Promise<Readiness>;
+  /** All metrics in the text form of Prometheus. */
+  metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  readonly load: Load;
+  readonly streams: EventStreams;
+  /** The methods that a path takes; undefined where it is none of this server's. */
+  readonly methodsAt: (url: string) => readonly string[] | undefined;
+  /** True from the start of `close` on. */
+  isClosing: boolean;
+}
+
+/** One request under way. */
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly server: ServerContext;
+  #heldBytes = 0;
+  /** A watch stays open for hours, and is bounded by a count of its own. */
+  #isStream = false;
+
+  constructor(request: IncomingMessage, response: ServerResponse, server: ServerContext) {
+    this.request = request;
+    this.response = response;
+    this.server = server;
+  }
+
+  /** The request target as it was sent. */
+  get url(): string {
+    return this.request.url ?? "/";
+  }
+
+  get isHead(): boolean {
+    return this.request.method === "HEAD";
+  }
+
+  /** A header's value; undefined where it was not sent. Repeated ones are joined by a comma. */
+  header(name: string): string | undefined {
+    const value = this.request.headers[name];
+    return typeof value === "string" ? value : value?.join(", ");
+  }
+
+  /** Counts bytes against the server's bound until the exchange ends. */
+  hold(bytes: number): void {
+    this.#heldBytes += bytes;
+    this.server.load.heldBytes += bytes;
+  }
+
+  /** Stops counting this exchange among the requests under way. */
+  becomeStream(): void {
+    this.#isStream = true;
+    this.server.load.inFlight -= 1;
+  }
+
+  /** Called once, when the response is out or its connection gone. */
+  end(): void {
+    this.server.load.heldBytes -= this.#heldBytes;
+    if (!this.#isStream) this.server.load.inFlight -= 1;
+  }
+}

@@ -1,0 +1,145 @@
+import { once } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+import { fastify, type FastifyInstance } from "fastify";
+
+import type { StateApi } from "../api.ts";
+import { VALUE_BYTES_DEFAULT } from "../limits.ts";
+import { systemClock } from "../telemetry/clock.ts";
+import { silentLog } from "../telemetry/log.ts";
+import { methodsAt } from "./allow.ts";
+import { answerClientError } from "./client-error.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { EventStreams } from "./event-streams.ts";
+import type { ServerContext } from "./exchange.ts";
+import { problemAnswer } from "./problem.ts";
+import { undecodable } from "./path.ts";
+import { send } from "./answer.ts";
+import { Load } from "./load.ts";
+import { HTTP_LIMITS_DEFAULT, type HttpLimits, type HttpOptions } from "./options.ts";
+import { metricsOf } from "./traffic.ts";
+import { ROUTES } from "./routes/index.ts";
+
+/** A server over one state. It does not own the state: close that after the server. */
+export interface HttpServer {
+  /** For `inject` in tests, and for who embeds it. */
+  readonly fastify: FastifyInstance;
+  /** Binds, and answers where. Port 0 takes a free one. */
+  listen(address: { readonly port: number; readonly host?: string }): Promise<AddressInfo>;
+  /**
+   * Stops taking connections, ends watches, lets what is under way finish, and cuts what is left
+   * after `drainMs`.
+   */
+  close(drainMs?: number): Promise<void>;
+}
+
+/** Makes a server; it listens when told to. */
+export async function createServer(
+  state: StateApi,
+  options: HttpOptions = {},
+): Promise<HttpServer> {
+  const limits = { ...HTTP_LIMITS_DEFAULT, ...options.limits };
+  const context = contextOf(state, options, limits);
+  const app = newFastify(limits);
+  const dispatcher = new Dispatcher(context, { logsRequests: options.logRequests ?? false });
+  dispatcher.mount(app, ROUTES);
+  context.metrics = await metricsOf(context, dispatcher.traffic, options.registry);
+  app.server.maxConnections = limits.connectionsMax;
+  // Without a listener, node:http asks for every body before a route could refuse it.
+  app.server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
+    app.routing(request, response);
+  });
+  await app.ready();
+  return {
+    fastify: app,
+    async listen({ port, host = "127.0.0.1" }): Promise<AddressInfo> {
+      await app.listen({ port, host });
+      return app.server.address() as AddressInfo;
+    },
+    close: (drainMs = 10_000) => close(app, context, drainMs),
+  };
+}
+
+function contextOf(state: StateApi, options: HttpOptions, limits: HttpLimits): ServerContext {
+  return {
+    state,
+    clock: options.clock ?? systemClock,
+    log: options.log ?? silentLog,
+    limits,
+    maxValueBytes: options.maxValueBytes ?? VALUE_BYTES_DEFAULT,
+    requireConditions: options.requireConditions ?? false,
+    store: options.store,
+    ready: options.ready ?? (() => Promise.resolve({ ready: true })),
+    metrics: () => Promise.resolve({ contentType: "text/plain", text: "" }),
+    load: new Load(limits),
+    streams: new EventStreams(limits),
+    methodsAt: (url) => methodsAt(ROUTES, url),
+    isClosing: false,
+  };
+}
+
+function newFastify(limits: HttpLimits): FastifyInstance {
+  const app: FastifyInstance = fastify({
+    logger: false,
+    // Ids are for logs that are not written here.
+    genReqId: () => "",
+    // HEAD is served by the GET routes, which know to leave the value unread.
+    exposeHeadRoutes: false,
+    // During a stop, requests that still come are served, on connections that then close.
+    return503OnClosing: false,
+    connectionTimeout: limits.stallTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    http: {
+      maxHeaderSize: limits.headerBytesMax,
+      headersTimeout: limits.headersTimeoutMs,
+      connectionsCheckingInterval: limits.connectionsCheckMs,
+      // Refused by the dispatcher, as a problem document.
+      requireHostHeader: false,
+    },
+    clientErrorHandler: answerClientError,
+    // The router could not decode the path.
+    frameworkErrors: (cause, request, reply) => {
+      send(request.raw, reply.raw, problemAnswer(undecodable(cause)), {
+        isLast: false,
+        lingerMs: limits.lingerMs,
+      });
+    },
+    routerOptions: {
+      // A key of 512 bytes, each of them escaped; node:http bounds the whole line.
+      maxParamLength: limits.headerBytesMax,
+      caseSensitive: true,
+      ignoreTrailingSlash: false,
+      ignoreDuplicateSlashes: false,
+      // The routes read their query from the request line.
+      querystringParser: () => ({}),
+      compile: true,
+    },
+  });
+  // Bodies are raw bytes under any Content-Type, valid or not: the routes read them themselves.
+  for (const method of ["PUT", "POST", "DELETE"]) {
+    app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
+  }
+  return app;
+}
+
+async function close(app: FastifyInstance, context: ServerContext, drainMs: number): Promise<void> {
+  if (context.isClosing) return;
+  context.isClosing = true;
+  const { server } = app;
+  context.streams.endAll();
+  const deadline = setTimeout(() => server.closeAllConnections(), drainMs);
+  // A connection between two requests is idle once its answer is out.
+  const sweep = setInterval(() => server.closeIdleConnections(), 20);
+  try {
+    if (server.listening) {
+      server.close();
+      await once(server, "close");
+    }
+  } finally {
+    clearTimeout(deadline);
+    clearInterval(sweep);
+  }
+  await app.close();
+}

@@ -1,0 +1,37 @@
+/** A moment as JSON and parameters have it: RFC 3339 in UTC with milliseconds. */
+export function toRfc3339(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** A moment as HTTP headers have it, in whole seconds. */
+export function toHttpDate(ms: number): string {
+  return new Date(ms).toUTCString();
+}
+
+const RFC_3339 =
+  /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?([Zz]|[+\- ]\d\d:\d\d)$/;
+
+/** Milliseconds of a moment with a date, a time and an offset; undefined for all else. */
+export function parseRfc3339(text: string): number | undefined {
+  const match = RFC_3339.exec(text);
+  if (match === null) return undefined;
+  const [, year, month, day, hour, minute, second, fraction = "", offset = ""] = match;
+  // A "+" that was not escaped in a query has arrived as a blank.
+  const zone = offset.toUpperCase().replace(" ", "+");
+  const date = `${year}-${month}-${day}`;
+  const time = Date.parse(
+    `${date}T${hour}:${minute}:${second}.${fraction.padEnd(3, "0").slice(0, 3)}${zone}`,
+  );
+  // `Date.parse` takes February 31st for March 3rd.
+  const isRealDay = new Date(`${date}T00:00:00Z`).toISOString().startsWith(date);
+  return Number.isNaN(time) || !isRealDay ? undefined : time;
+}
+
+const HTTP_DATE = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
+
+/** Milliseconds of a date in the one form that HTTP senders may make; undefined for all else. */
+export function parseHttpDate(text: string): number | undefined {
+  if (!HTTP_DATE.test(text)) return undefined;
+  const time = Date.parse(text);
+  return new Date(time).toUTCString() === text ? time : undefined;
+}
