@@ -28,7 +28,9 @@ export async function run({ args, settings }: Invocation): Promise<number> {
       return 1;
     }
     if (!(error instanceof Unreachable)) throw error;
-    process.stderr.write(`vss check: ${redactUrl(url)} ${error.message}.\n`);
+    process.stderr.write(
+      `vss check: ${redactUrl(url)} ${error.message}. Is a server running there?\n`,
+    );
     return 1;
   } finally {
     await session.removeKeys();

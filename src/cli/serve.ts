@@ -49,7 +49,10 @@ export async function run({ settings }: Invocation): Promise<number> {
   });
   const { port } = await listen(server, state, settings);
   process.stdout.write(describeStart({ ...settings, port }, info));
-  log.info({ port, store: info.product, settings: info.settings }, "serving");
+  const settingsRead = info.settings.map(
+    ({ name, value, verdict }) => `${name}=${value} (${verdict})`,
+  );
+  log.info({ port, store: info.product, settings: settingsRead }, "serving");
   for (const setting of weak) log.warn({}, setting);
 
   const signal = await signals.next();

@@ -36,6 +36,8 @@ export interface Expect {
 /** What came back, with what had been sent. */
 export interface Reply {
   readonly request: Request;
+  /** The whole path, as a server behind another one's path has it. */
+  readonly pathname: string;
   readonly status: number;
   readonly text: string;
 }
@@ -122,7 +124,13 @@ export class Session {
         ...(bytes === undefined ? {} : { body: bytes }),
         ...(contentType === undefined ? {} : { headers: { "content-type": contentType } }),
       });
-      return { request, status: response.status, text: await response.text() };
+      const { pathname } = base;
+      return {
+        request,
+        pathname: pathname + path,
+        status: response.status,
+        text: await response.text(),
+      };
     } catch (error) {
       if (deadline.aborted) throw new Unreachable(`did not answer within ${timeoutMs} ms`);
       if (signal?.aborted === true) throw error;
@@ -132,9 +140,10 @@ export class Session {
 }
 
 /** A failure that shows the request, what was wanted and what came instead. */
-function unexpected({ request, status, text }: Reply, wanted: string): CheckFailure {
-  const { method, path, body, contentType } = request;
-  const lines = [`sent:     ${method} /${path}`];
+function unexpected(reply: Reply, wanted: string): CheckFailure {
+  const { request, pathname, status, text } = reply;
+  const { method, body, contentType } = request;
+  const lines = [`sent:     ${method} ${pathname}`];
   if (contentType !== undefined) lines.push(`          Content-Type: ${contentType}`);
   if (body !== undefined) lines.push(`          body ${excerpt(JSON.stringify(body))}`);
   lines.push(`expected: ${wanted}`, `came:     status ${status} ${excerpt(text)}`.trimEnd());
