@@ -1,0 +1,96 @@
+import { StateError } from "../../errors.ts";
+import { BATCH_BYTES_MAX } from "../../limits.ts";
+import type { Outcome, Transaction } from "../../store.ts";
+import { keysOf } from "../shared/plan.ts";
+import { classify } from "./classify.ts";
+import type { Committer } from "./commit.ts";
+import type { Database } from "./database.ts";
+import { PACKET_OVERHEAD_BYTES } from "./settings.ts";
+
+/** Keys of one database transaction: statements that list them stay far below a packet. */
+const KEYS_MAX = 1024;
+
+/** A transaction at its place in the batch. */
+interface Placed {
+  readonly place: number;
+  readonly transaction: Transaction;
+}
+
+/**
+ * Commits a batch as the fewest database transactions of bounded size, one after the other, and sets
+ * aside what is too large for the server to take.
+ */
+export class BatchSplitter {
+  readonly #database: Database;
+  readonly #committer: Committer;
+
+  constructor(database: Database, committer: Committer) {
+    this.#database = database;
+    this.#committer = committer;
+  }
+
+  commit(transactions: readonly Transaction[]): Promise<readonly Outcome[]> {
+    return this.#database.call(async (deadline) => {
+      const groups = this.#split(transactions);
+      const [only] = groups;
+      if (groups.length === 1 && only?.length === transactions.length) {
+        return this.#committer.commit(transactions, deadline);
+      }
+      const outcomes = transactions.map(() => this.#tooLarge());
+      for (const group of groups) {
+        const results = await this.#commitGroup(group, deadline);
+        group.forEach(({ place }, index) => {
+          outcomes[place] = results[index] ?? this.#tooLarge();
+        });
+      }
+      return outcomes;
+    });
+  }
+
+  /** One group's failure must not hide that the group before it was committed. */
+  async #commitGroup(group: readonly Placed[], deadline: number): Promise<readonly Outcome[]> {
+    try {
+      return await this.#committer.commit(
+        group.map(({ transaction }) => transaction),
+        deadline,
+      );
+    } catch (error) {
+      return group.map(() => ({ outcome: "failed", error: classify(error) }));
+    }
+  }
+
+  #split(transactions: readonly Transaction[]): readonly (readonly Placed[])[] {
+    const groups: Placed[][] = [];
+    let keys = Infinity;
+    let bytes = Infinity;
+    transactions.forEach((transaction, place) => {
+      if (transaction.puts.some(({ value }) => value.byteLength > this.#valueBytesMax)) return;
+      const keyCount = keysOf(transaction).length;
+      const valueBytes = transaction.puts.reduce((sum, { value }) => sum + value.byteLength, 0);
+      if (keys + keyCount > KEYS_MAX || bytes + valueBytes > BATCH_BYTES_MAX) {
+        groups.push([]);
+        keys = 0;
+        bytes = 0;
+      }
+      keys += keyCount;
+      bytes += valueBytes;
+      groups.at(-1)?.push({ place, transaction });
+    });
+    return groups;
+  }
+
+  get #valueBytesMax(): number {
+    return this.#database.options.maxPacketBytes - PACKET_OVERHEAD_BYTES;
+  }
+
+  #tooLarge(): Outcome {
+    return {
+      outcome: "failed",
+      error: new StateError(
+        "value_too_large",
+        `The database takes values of up to ${this.#valueBytesMax} bytes. Nothing was written. ` +
+          "Raise its max_allowed_packet to store larger ones.",
+      ),
+    };
+  }
+}

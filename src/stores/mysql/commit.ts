@@ -1,0 +1,279 @@
+import { randomBytes, randomInt } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { StateError } from "../../errors.ts";
+import type { Key } from "../../key.ts";
+import type { Entry, Outcome, Transaction } from "../../store.ts";
+import type { Heads } from "../shared/plan.ts";
+import {
+  isPutsOnly,
+  isReadOnly,
+  keysOfBatch,
+  needsHeldAbsence,
+  planBatch,
+  type BatchPlan,
+} from "./batch.ts";
+import { ConnectError, isDuplicate, isRetryable, mayHaveCommitted } from "./classify.ts";
+import { inTransaction, type Database } from "./database.ts";
+import type { HeadCache } from "./head-cache.ts";
+import { commitIdStatement, forgetRequests, lockBatch, type LockedState } from "./lock.ts";
+import type { DeletedLife } from "./sweep.ts";
+import { latestStatement, toLatest } from "./read-statements.ts";
+import { toNumber, toText } from "./rows.ts";
+import type { Session } from "./session.ts";
+import { PACKET_OVERHEAD_BYTES } from "./settings.ts";
+import { hexLiteral } from "./sql.ts";
+import { toPackets, writeStatements, type Statement } from "./write-statements.ts";
+
+/** Attempts at one batch that others keep getting in the way of. */
+const ATTEMPTS_MAX = 6;
+
+/** Longest wait before another attempt, in milliseconds; the wait is random, so that rivals part. */
+const RETRY_WAIT_MS = 20;
+
+/** The same, while the database is away. */
+const RECONNECT_WAIT_MS = 150;
+
+/** One batch on its way, over all its attempts. */
+interface Job {
+  readonly transactions: readonly Transaction[];
+  readonly keys: readonly Key[];
+  /** The same for every attempt: the database takes it once. */
+  readonly id: string;
+  readonly deadline: number;
+  /** What attempts would have answered whose COMMIT was sent and never answered, by attempt. */
+  readonly unanswered: Map<number, BatchPlan>;
+}
+
+export interface CommitParts {
+  readonly database: Database;
+  readonly heads: HeadCache;
+  /** Called after each commit that wrote something. */
+  readonly ring: () => void;
+  /** Clears some of what a delete has left of one incarnation; answers whether there is more. */
+  readonly clear: (session: Session, deleted: DeletedLife, deadline: number) => Promise<boolean>;
+}
+
+/**
+ * Commits batches. A batch whose heads are all known is sent in one packet, from BEGIN to COMMIT, which
+ * fails where a head is not as it was thought to be. Any other batch, and that one then, locks its
+ * heads first. Both leave the batch's id in the database, so an attempt whose answer was lost can be
+ * repeated without ever being applied twice.
+ */
+export class Committer {
+  readonly #parts: CommitParts;
+
+  constructor(parts: CommitParts) {
+    this.#parts = parts;
+  }
+
+  async commit(
+    transactions: readonly Transaction[],
+    deadline: number,
+  ): Promise<readonly Outcome[]> {
+    if (transactions.every(isReadOnly)) return this.#readOnly(transactions, deadline);
+    const job: Job = {
+      transactions,
+      keys: keysOfBatch(transactions),
+      id: this.#newId(),
+      deadline,
+      unanswered: new Map(),
+    };
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#attempt(job, attempt);
+      } catch (error) {
+        this.#parts.heads.forget(job.keys);
+        if (!this.#isWorthAnother(job, attempt, error)) {
+          throw this.#parts.database.fail(
+            error,
+            job.unanswered.size > 0 ? "unknown" : "no",
+            deadline,
+          );
+        }
+        const isAway = error instanceof ConnectError;
+        await sleep(randomInt(1, isAway ? RECONNECT_WAIT_MS : RETRY_WAIT_MS));
+      }
+    }
+  }
+
+  #isWorthAnother(job: Job, attempt: number, error: unknown): boolean {
+    if (this.#parts.database.clock.monotonic() >= job.deadline) return false;
+    // To learn what became of a lost commit, a database that is away is waited for.
+    if (error instanceof ConnectError) return job.unanswered.size > 0;
+    return isRetryable(error) && (attempt < ATTEMPTS_MAX || job.unanswered.size > 0);
+  }
+
+  /**
+   * Ids begin with the database's time, so that they are inserted in order and swept by age. The
+   * clocks of our own machines may differ by more than an id is kept for.
+   */
+  #newId(): string {
+    const time = Math.floor(this.#parts.database.options.serverTime());
+    return time.toString(16).padStart(12, "0") + randomBytes(10).toString("hex");
+  }
+
+  #attempt(job: Job, attempt: number): Promise<readonly Outcome[]> {
+    const { database, heads } = this.#parts;
+    return database.options.writers.use(job.deadline, (session) =>
+      inTransaction(session, job.deadline, () => {
+        const canGuess = attempt === 1 && job.transactions.every(isPutsOnly);
+        const guessed = canGuess ? heads.getAll(job.keys) : undefined;
+        return guessed === undefined
+          ? this.#locked(session, job, attempt)
+          : this.#guessed(session, job, guessed);
+      }),
+    );
+  }
+
+  /** One packet, on the strength of heads that this process remembers. */
+  async #guessed(session: Session, job: Job, heads: Heads): Promise<readonly Outcome[]> {
+    const before = new Map(heads);
+    const now = this.#parts.database.clock.now();
+    const state = { heads, entries: new Map<Key, Entry>(), requests: new Map() };
+    const plan = planBatch(job.transactions, state, now);
+    // A conflict with what is only thought to be there proves nothing.
+    const isSure = plan.outcomes.every(({ outcome }) => outcome === "committed");
+    if (!isSure) return this.#locked(session, job, 1);
+    const { tables } = this.#parts.database;
+    const begin = ["START TRANSACTION", commitIdStatement(tables, job.id, 1)];
+    const writes = writeStatements(plan, { tables, before, after: heads, placeholders: [], now });
+    await this.#send(session, job, { attempt: 1, plan, statements: [...begin, ...writes] });
+    this.#remember(heads);
+    return plan.outcomes;
+  }
+
+  /** Locks and reads, plans, and writes: two round trips. */
+  async #locked(session: Session, job: Job, attempt: number): Promise<readonly Outcome[]> {
+    const { database } = this.#parts;
+    const { tables, clock } = database;
+    const now = clock.now();
+    let state: LockedState;
+    try {
+      state = await lockBatch(session, {
+        transactions: job.transactions,
+        tables,
+        first: ["START TRANSACTION", commitIdStatement(tables, job.id, attempt)],
+        holdAbsent: attempt > 2 || job.transactions.some(needsHeldAbsence),
+        now,
+        deadline: job.deadline,
+      });
+    } catch (error) {
+      // Nothing but the commit's id is inserted there: an earlier attempt was carried out after all.
+      if (isDuplicate(error)) return this.#outcomeOf(session, job);
+      throw error;
+    }
+    if (state.uncleared.length > 0) return this.#clearFirst(session, job, state, attempt);
+    const before = new Map(state.heads);
+    const plan = planBatch(job.transactions, state, now);
+    if (plan.writes.length === 0 && plan.remember.length === 0) {
+      await session.run(["ROLLBACK"], job.deadline);
+      return plan.outcomes;
+    }
+    const { heads, placeholders } = state;
+    const context = { tables, before, after: heads, placeholders, now };
+    const statements = [
+      ...forgetRequests(tables, state.expiredRequests),
+      ...writeStatements(plan, context),
+    ];
+    await this.#send(session, job, { attempt, plan, statements });
+    this.#remember(heads);
+    return plan.outcomes;
+  }
+
+  /** From the moment the packet with COMMIT is sent, only its answer tells whether it was carried out. */
+  async #send(
+    session: Session,
+    job: Job,
+    step: {
+      readonly attempt: number;
+      readonly plan: BatchPlan;
+      readonly statements: readonly Statement[];
+    },
+  ): Promise<void> {
+    const maxChars = this.#parts.database.options.maxPacketBytes - PACKET_OVERHEAD_BYTES;
+    const packets = toPackets([...step.statements, "COMMIT"], maxChars);
+    const last = packets.pop() ?? [];
+    for (const packet of packets) await runPacket(session, packet, job.deadline);
+    job.unanswered.set(step.attempt, step.plan);
+    try {
+      await runPacket(session, last, job.deadline);
+    } catch (error) {
+      if (!mayHaveCommitted(error)) job.unanswered.delete(step.attempt);
+      throw error;
+    }
+    if (step.plan.writes.length > 0) this.#parts.ring();
+  }
+
+  #remember(heads: Heads): void {
+    for (const [key, head] of heads) {
+      if (head === undefined) this.#parts.heads.forget([key]);
+      else this.#parts.heads.set(key, head);
+    }
+  }
+
+  /** Finds which attempt the database took under this id. */
+  async #outcomeOf(session: Session, job: Job): Promise<readonly Outcome[]> {
+    const { tables } = this.#parts.database;
+    const [, rows = []] = await session.run(
+      ["ROLLBACK", `SELECT attempt FROM ${tables.commits} WHERE id = ${hexLiteral(job.id)}`],
+      job.deadline,
+    );
+    const plan = job.unanswered.get(toNumber(rows[0]?.[0]));
+    if (plan === undefined) throw new Error("the id of a commit was taken by another");
+    this.#parts.ring();
+    return plan.outcomes;
+  }
+
+  /** An imported incarnation may have been here before, and some of its versions still be. */
+  async #clearFirst(
+    session: Session,
+    job: Job,
+    state: LockedState,
+    attempt: number,
+  ): Promise<readonly Outcome[]> {
+    await session.run(["ROLLBACK"], job.deadline);
+    for (const life of state.uncleared) {
+      while (await this.#parts.clear(session, life, job.deadline)) {
+        if (this.#parts.database.clock.monotonic() >= job.deadline) {
+          throw new StateError(
+            "store_unavailable",
+            "What an earlier delete left of this history is still being cleared. Try again.",
+          );
+        }
+      }
+    }
+    return this.#locked(session, job, attempt);
+  }
+
+  /** One statement is one moment, so nothing need be locked. */
+  #readOnly(transactions: readonly Transaction[], deadline: number): Promise<readonly Outcome[]> {
+    const { database } = this.#parts;
+    const keys = keysOfBatch(transactions);
+    return database.readBy(deadline, async (session) => {
+      const statements = keys.length > 0 ? [latestStatement(database.tables, keys, true)] : [];
+      const rows = statements.length > 0 ? (await session.run(statements, deadline))[0] : [];
+      const heads: Heads = new Map(keys.map((key) => [key, undefined]));
+      const entries = new Map<Key, Entry>();
+      for (const row of rows ?? []) {
+        const key = toText(row[0]) as Key;
+        // The statement asked for values.
+        const entry = toLatest(row, true) as Entry;
+        entries.set(key, entry);
+        const { incarnation, version, createdAt } = entry;
+        heads.set(key, { incarnation, version, createdAt, firstVersion: toNumber(row[1]) });
+      }
+      const state = { heads, entries, requests: new Map() };
+      return planBatch(transactions, state, database.clock.now()).outcomes;
+    });
+  }
+}
+
+async function runPacket(
+  session: Session,
+  packet: readonly Statement[],
+  deadline: number,
+): Promise<void> {
+  const [first] = packet;
+  if (typeof first === "object") await session.execute(first.sql, first.values, deadline);
+  else await session.run(packet as readonly string[], deadline);
+}

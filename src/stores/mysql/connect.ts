@@ -1,0 +1,117 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { StateError } from "../../errors.ts";
+import type { StoreOptions } from "../../store.ts";
+import { classify, ConnectError, isPermanent, isUnknownDatabase } from "./classify.ts";
+import type { MysqlOptions } from "./options.ts";
+import { prepareSchema } from "./schema.ts";
+import { Session } from "./session.ts";
+import { readServerFacts, unusableBecause, type ServerFacts } from "./settings.ts";
+import type { Tables } from "./sql.ts";
+
+/** First and longest wait between attempts to reach a database that is away, in milliseconds. */
+const WAIT_MS_MIN = 50;
+const WAIT_MS_MAX = 500;
+
+/** What the store is opened with. */
+export interface Opening {
+  readonly options: MysqlOptions;
+  readonly tables: Tables;
+  readonly store: StoreOptions;
+}
+
+/**
+ * Reaches the database, creates what is missing, and reads how it is set up. Retries a database that
+ * is away for `connectTimeoutMs`; refused credentials and foreign data are not worth waiting for.
+ */
+export async function prepare(opening: Opening): Promise<ServerFacts> {
+  const { clock, connectTimeoutMs } = opening.store;
+  const deadline = clock.monotonic() + connectTimeoutMs;
+  for (let waitMs = WAIT_MS_MIN; ; waitMs = Math.min(waitMs * 2, WAIT_MS_MAX)) {
+    try {
+      return await prepareOnce(opening, deadline);
+    } catch (error) {
+      const failure = classify(error);
+      const remaining = deadline - clock.monotonic();
+      if (isPermanent(failure)) throw failure;
+      if (remaining <= 0) {
+        throw new StateError(
+          failure.code,
+          failure.code === "store_unavailable"
+            ? `The database could not be reached within ${connectTimeoutMs} ms.`
+            : failure.message,
+          { cause: error },
+        );
+      }
+      await sleep(Math.min(waitMs, remaining));
+    }
+  }
+}
+
+async function prepareOnce(opening: Opening, deadline: number): Promise<ServerFacts> {
+  const session = await openCreating(opening, deadline);
+  try {
+    const facts = await readServerFacts(session, deadline);
+    const reason = unusableBecause(facts);
+    if (reason !== undefined) throw new StateError("store_incompatible", reason);
+    await prepareSchema(session, opening.tables, deadline);
+    return facts;
+  } finally {
+    await session.quit();
+  }
+}
+
+/** Creates the database itself where it does not exist, and the user may. */
+async function openCreating(opening: Opening, deadline: number): Promise<Session> {
+  const { database } = opening.options;
+  try {
+    return await openSession(opening, { database, isGalera: false, deadline });
+  } catch (error) {
+    if (!(error instanceof ConnectError) || !isUnknownDatabase(error.cause)) throw error;
+  }
+  const session = await openSession(opening, { database: undefined, isGalera: false, deadline });
+  try {
+    // The name holds no backtick: the URL's reader refuses one.
+    await session.run([`CREATE DATABASE IF NOT EXISTS \`${database}\``], deadline);
+  } finally {
+    await session.quit();
+  }
+  return openSession(opening, { database, isGalera: false, deadline });
+}
+
+/** Opens one connection, set up as every statement of the store expects it. */
+export function openSession(
+  { options, store }: Opening,
+  use: {
+    readonly database: string | undefined;
+    readonly isGalera: boolean;
+    readonly deadline: number;
+  },
+): Promise<Session> {
+  const setup = sessionSetup(store.timeoutMs, options.idleTimeoutMs, use.isGalera);
+  const { driver } = options;
+  return Session.open({ driver, database: use.database, setup, clock: store.clock }, use.deadline);
+}
+
+/**
+ * Locks are waited for briefly, and a connection that we have lost sight of is ended by the server, so
+ * that it holds no locks. What one product alone has stands in a comment that the other skips.
+ */
+function sessionSetup(timeoutMs: number, idleTimeoutMs: number, isGalera: boolean): string[] {
+  const timeoutSeconds = Math.max(1, Math.ceil(timeoutMs / 1000));
+  const lockWaitSeconds = Math.max(1, Math.min(3, timeoutSeconds - 1));
+  const idleSeconds = Math.ceil(idleTimeoutMs / 1000) * 2 + timeoutSeconds;
+  const settings = [
+    "SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+    "SESSION autocommit = 1",
+    `SESSION innodb_lock_wait_timeout = ${lockWaitSeconds}`,
+    `SESSION wait_timeout = ${idleSeconds}`,
+    ...(isGalera ? ["SESSION wsrep_sync_wait = 1"] : []),
+  ];
+  return [
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    `SET ${settings.join(", ")}` +
+      ` /*M! , SESSION max_statement_time = ${timeoutSeconds}` +
+      `, SESSION idle_write_transaction_timeout = ${timeoutSeconds} */` +
+      ` /*!80000 , SESSION max_execution_time = ${timeoutSeconds * 1000} */`,
+  ];
+}

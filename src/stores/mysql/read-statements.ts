@@ -1,0 +1,56 @@
+import type { Key } from "../../key.ts";
+import type { StoredEntry } from "../../store.ts";
+import { INFO_COLUMNS, toEntry } from "./rows.ts";
+import type { Rows } from "./session.ts";
+import { integerLiteral, textLiteral, type Tables } from "./sql.ts";
+
+/** `STRAIGHT_JOIN`: heads first, whatever the optimizer makes of small tables. */
+const SELECT = "SELECT STRAIGHT_JOIN";
+
+/** The latest entries of many keys: a row each for those that exist, beginning with the key. */
+export function latestStatement(tables: Tables, keys: readonly Key[], value: boolean): string {
+  return (
+    `${SELECT} h.key_bytes, h.first_version, ${columns(value)} FROM ${tables.heads} h ` +
+    `JOIN ${tables.versions} v ON v.key_bytes = h.key_bytes AND v.incarnation = h.incarnation ` +
+    `AND v.version = h.version WHERE h.key_bytes IN (${keys.map(textLiteral).join(",")})`
+  );
+}
+
+/** The entry in a row of {@link latestStatement}. */
+export function toLatest(row: Rows[number], value: boolean): StoredEntry {
+  return toEntry(row, 2, value);
+}
+
+/** Names one version in a query, and its place among the queries. */
+export interface VersionQuery {
+  readonly place: number;
+  readonly key: Key;
+  readonly version: number;
+}
+
+/**
+ * Entries by number: a row for each query whose key exists, which holds the query's place, the key's
+ * first kept version, and nulls where there is no such version.
+ */
+export function versionsStatement(
+  tables: Tables,
+  queries: readonly VersionQuery[],
+  value: boolean,
+): string {
+  const wanted = queries.map(
+    ({ place, key, version }, index) =>
+      `SELECT ${integerLiteral(place)}${index === 0 ? " AS place" : ""},` +
+      `${textLiteral(key)}${index === 0 ? " AS k" : ""},` +
+      `${integerLiteral(version)}${index === 0 ? " AS n" : ""}`,
+  );
+  return (
+    `${SELECT} q.place, h.first_version, ${columns(value)} FROM (${wanted.join(" UNION ALL ")}) q ` +
+    `JOIN ${tables.heads} h ON h.key_bytes = q.k ` +
+    `LEFT JOIN ${tables.versions} v ON v.key_bytes = q.k AND v.incarnation = h.incarnation ` +
+    "AND v.version = q.n AND v.version >= h.first_version"
+  );
+}
+
+export function columns(value: boolean): string {
+  return value ? `${INFO_COLUMNS}, v.value` : INFO_COLUMNS;
+}

@@ -1,0 +1,66 @@
+/**
+ * How values get into SQL text: as hexadecimal literals and plain integers alone. Neither can hold a
+ * quote or a backslash, so no key or value can change a statement, whatever `sql_mode` says.
+ */
+
+/** Bytes as a literal. */
+export function bytesLiteral(value: Uint8Array): string {
+  const buffer = Buffer.isBuffer(value)
+    ? value
+    : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  return `x'${buffer.toString("hex")}'`;
+}
+
+/** Text as a literal of its UTF-8 bytes; `NULL` for none. */
+export function textLiteral(value: string | undefined): string {
+  return value === undefined ? "NULL" : `x'${Buffer.from(value).toString("hex")}'`;
+}
+
+/** Digits that already are hexadecimal, as a literal of their bytes. */
+export function hexLiteral(digits: string): string {
+  if (!/^(?:[0-9a-fA-F]{2})*$/.test(digits)) throw new TypeError("not hexadecimal digits");
+  return `x'${digits}'`;
+}
+
+/** A whole number as a literal. */
+export function integerLiteral(value: number): string {
+  if (!Number.isSafeInteger(value)) throw new TypeError(`not a whole number: ${value}`);
+  return String(value);
+}
+
+/** The tables of one store, each name quoted. */
+export interface Tables {
+  /** Name and value: the schema's version, how many partitions there are. */
+  readonly settings: string;
+  /** One row for each existing key. */
+  readonly heads: string;
+  /** Every version, also those that a delete has left for `maintain` to clear. */
+  readonly versions: string;
+  /** Incarnations whose versions are to be cleared. */
+  readonly deleted: string;
+  /** The number of the last batch of changes in each partition, and how far the feed is trimmed. */
+  readonly partitions: string;
+  /** Batches of changes. */
+  readonly feed: string;
+  /** Request ids that clients sent, with the outcome. */
+  readonly requests: string;
+  /** Ids of our own commits: what an unknown outcome is found out by. */
+  readonly commits: string;
+}
+
+export const TABLE_NAMES: readonly (keyof Tables)[] = [
+  "settings",
+  "heads",
+  "versions",
+  "deleted",
+  "partitions",
+  "feed",
+  "requests",
+  "commits",
+];
+
+/** The tables of a prefix, which {@link parseMysqlUrl} has checked to hold no quote. */
+export function tablesOf(prefix: string): Tables {
+  const entries = TABLE_NAMES.map((name) => [name, `\`${prefix}_${name}\``] as const);
+  return Object.fromEntries(entries) as unknown as Tables;
+}
