@@ -3,34 +3,44 @@ import type { Change } from "../../store.ts";
 import { withoutUndefinedValue } from "../entry.ts";
 import type { Readers } from "../readers.ts";
 
+/** Events with a larger value are made for each watcher: the hub keeps thousands of changes. */
+const SHARED_VALUE_BYTES_MAX = 1024;
+
+function isLarge(event: WatchEvent): boolean {
+  return event.type === "put" && (event.entry?.value?.byteLength ?? 0) > SHARED_VALUE_BYTES_MAX;
+}
+
 /**
  * Reads what the feed does not carry: the metadata, and the value where it is asked for, of changed
- * entries. Watchers of the same change share one read, and one event object where its id is the same.
+ * entries. Watchers that get the same event share one read and one object.
  */
 export class Details {
   readonly #readers: Readers;
-  readonly #events = {
-    withValue: new WeakMap<Change, Promise<HistoryItem | undefined>>(),
-    withoutValue: new WeakMap<Change, Promise<HistoryItem | undefined>>(),
-  };
+  /** The events made of a change, by their id and whether they hold the value. */
+  readonly #events = new WeakMap<Change, Map<string, Promise<WatchEvent>>>();
 
   constructor(readers: Readers) {
     this.#readers = readers;
   }
 
   /** The event of a change as a watcher gets it. */
-  async toEvent(change: Change, id: string, values: boolean): Promise<WatchEvent> {
-    const { key, version, at } = change;
-    if (change.deleted) return { type: "delete", id, key };
-    const entry = await this.#entryOf(change, values);
-    return { type: "put", id, key, version, createdAt: at, entry };
+  toEvent(change: Change, id: string, values: boolean): Promise<WatchEvent> {
+    const made = this.#events.get(change) ?? new Map<string, Promise<WatchEvent>>();
+    this.#events.set(change, made);
+    const name = values ? `${id} with value` : id;
+    const event = made.get(name) ?? this.#make(change, id, values);
+    made.set(name, event);
+    // What failed is tried again by the next, and what is large must not live as long as its change.
+    const forget = (): unknown => made.delete(name);
+    event.then((done) => isLarge(done) && forget(), forget);
+    return event;
   }
 
-  #entryOf(change: Change, values: boolean): Promise<HistoryItem | undefined> {
-    const known = values ? this.#events.withValue : this.#events.withoutValue;
-    const found = known.get(change) ?? this.#read(change, values);
-    known.set(change, found);
-    return found;
+  async #make(change: Change, id: string, values: boolean): Promise<WatchEvent> {
+    const { key, version, at } = change;
+    if (change.deleted) return { type: "delete", id, key };
+    const entry = await this.#read(change, values);
+    return { type: "put", id, key, version, createdAt: at, entry };
   }
 
   async #read(change: Change, value: boolean): Promise<HistoryItem | undefined> {

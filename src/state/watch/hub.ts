@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Key } from "../../key.ts";
 import type { Change, ChangeBatch, Cursor, Store } from "../../store.ts";
 import type { Log } from "../../telemetry/log.ts";
-import { hasReached, laterOf } from "./cursor.ts";
+import { encodeCursor, hasReached, laterOf } from "./cursor.ts";
 import { Subscriber, type FeedEvent } from "./subscriber.ts";
 
 /** Recent changes kept for readers that come back after a short break. */
@@ -124,7 +124,7 @@ export class Hub {
     for (const change of this.#ring) {
       if (isBehind(change, after)) continue;
       position = position.with(change.partition, change.position);
-      if (change.key.startsWith(prefix)) events.push({ change, cursor: position });
+      if (change.key.startsWith(prefix)) events.push({ change, id: encodeCursor(position) });
     }
     return events;
   }
@@ -164,7 +164,9 @@ export class Hub {
     this.#cursor = this.#cursor.with(change.partition, change.position);
     this.#ring.push(change);
     if (this.#ring.length > RING_ITEMS_MAX) this.#shortenRing();
-    const event = { change, cursor: this.#cursor };
+    // Made once for all readers of prefixes, of which there may be thousands.
+    const id = this.#byPrefix.size > 0 ? encodeCursor(this.#cursor) : "";
+    const event = { change, id };
     for (const subscriber of this.#byKey.get(change.key) ?? []) subscriber.push(event);
     for (const subscription of this.#byPrefix) this.#deliverToPrefix(subscription, event);
   }
@@ -176,8 +178,11 @@ export class Hub {
       if (isBehind(event.change, ahead)) return;
     }
     if (!event.change.key.startsWith(subscription.prefix)) return;
-    const cursor = ahead === undefined ? event.cursor : laterOf(event.cursor, ahead);
-    subscription.subscriber.push(ahead === undefined ? event : { change: event.change, cursor });
+    if (ahead === undefined) subscription.subscriber.push(event);
+    else {
+      const id = encodeCursor(laterOf(this.#cursor, ahead));
+      subscription.subscriber.push({ change: event.change, id });
+    }
   }
 
   /** Drops the older half of the ring, so that the cost per change stays constant. */

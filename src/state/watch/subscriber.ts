@@ -1,9 +1,10 @@
-import type { Change, Cursor } from "../../store.ts";
+import type { Change } from "../../store.ts";
 
-/** A change and the cursor of the feed just after it. */
+/** A change, and the id of its event: the cursor of the feed just after it. */
 export interface FeedEvent {
   readonly change: Change;
-  readonly cursor: Cursor;
+  /** Empty where only readers of single keys wait for it: their events have ids of their own. */
+  readonly id: string;
 }
 
 /** Events that may wait for a reader before it is cut off as too slow. */

@@ -56,7 +56,7 @@ export async function* watchPrefix(
         return;
       }
       yield* describe(events, details, values);
-      lastId = encodeCursor(events.at(-1)?.cursor ?? cursor);
+      lastId = events.at(-1)?.id ?? lastId;
     }
   } finally {
     leave();
@@ -71,9 +71,7 @@ async function* describe(
 ): AsyncGenerator<WatchEvent> {
   for (let start = 0; start < events.length; start += LOOK_AHEAD) {
     const some = events.slice(start, start + LOOK_AHEAD);
-    yield* await Promise.all(
-      some.map(({ change, cursor }) => details.toEvent(change, encodeCursor(cursor), values)),
-    );
+    yield* await Promise.all(some.map(({ change, id }) => details.toEvent(change, id, values)));
   }
 }
 
@@ -82,6 +80,6 @@ function toEvents(batch: ChangeBatch, after: Cursor): FeedEvent[] {
   let cursor: Cursor = batch.cursor.map((_, partition) => after[partition] ?? "");
   return batch.changes.map((change) => {
     cursor = cursor.with(change.partition, change.position);
-    return { change, cursor };
+    return { change, id: encodeCursor(cursor) };
   });
 }
