@@ -1,0 +1,199 @@
+import type { Key } from "../../key.ts";
+import type {
+  Committed,
+  Condition,
+  Entry,
+  EntryRef,
+  Outcome,
+  Put,
+  Transaction,
+  Unmet,
+} from "../../store.ts";
+import { ByteReader, ByteWriter } from "./bytes.ts";
+import { isLarge, readItem, writeEntry, type LargeValues } from "./entry-codec.ts";
+import type { PartitionNames } from "./schema.ts";
+
+const LARGE = 1;
+const IMPORTED = 2;
+
+/** The index that stands for "an imported put" where a condition's would stand. */
+const CONDITION_IMPORT = 65_535;
+
+const CONDITION_KINDS = { absent: 0, present: 1, version: 2, entry: 3, "not-entry": 4 } as const;
+
+/** The commit of one writer: which writer, and the number under which it may be sent again. */
+export interface CommitId {
+  readonly writer: string;
+  readonly number: number;
+}
+
+/** What the commit script is called with. */
+export interface CommitCall {
+  readonly keys: readonly string[];
+  readonly args: readonly Buffer[];
+}
+
+/** Encodes transactions of one partition for the commit script, in the order given. */
+export function encodeCommit(
+  transactions: readonly Transaction[],
+  names: PartitionNames,
+  id: CommitId,
+  now: number,
+): CommitCall {
+  const requests = collectRequests(transactions);
+  const indexes = new Map<string, number>();
+  const keys = [names.meta, names.index, names.feed, names.writer + id.writer];
+  for (const request of requests) indexes.set(request, keys.push(names.request + request));
+  const plan = new PlanWriter(names, keys);
+  const { writer } = plan;
+  writer.u48(now);
+  writer.u48(id.number);
+  writer.u16(requests.size);
+  writer.u16(transactions.length);
+  for (const transaction of transactions) {
+    const { request } = transaction;
+    plan.writeTransaction(transaction, request === undefined ? 0 : (indexes.get(request.id) ?? 0));
+  }
+  return { keys, args: [writer.finish(), ...plan.large] };
+}
+
+function collectRequests(transactions: readonly Transaction[]): ReadonlySet<string> {
+  const ids = new Set<string>();
+  for (const { request } of transactions) if (request !== undefined) ids.add(request.id);
+  return ids;
+}
+
+class PlanWriter {
+  readonly writer = new ByteWriter(16 * 1024);
+  readonly large: Buffer[] = [];
+  readonly #names: PartitionNames;
+  readonly #keys: string[];
+  readonly #indexes = new Map<Key, number>();
+
+  constructor(names: PartitionNames, keys: string[]) {
+    this.#names = names;
+    this.#keys = keys;
+  }
+
+  writeTransaction(transaction: Transaction, request: number): void {
+    const { writer } = this;
+    const { conditions, puts, deletes, reads } = transaction;
+    writer.u8(conditions.length);
+    writer.u8(puts.length);
+    writer.u8(deletes.length);
+    writer.u8(reads.length);
+    writer.u16(request);
+    writer.shortText(transaction.incarnation);
+    if (transaction.request !== undefined) writer.latin1(transaction.request.fingerprint);
+    for (const condition of conditions) this.#writeCondition(condition);
+    for (const put of puts) this.#writePut(put);
+    for (const key of deletes) this.#writeKey(key);
+    for (const key of reads) this.#writeKey(key);
+  }
+
+  /** Writes a key as its index into KEYS, which Lua counts from 1. */
+  #writeKey(key: Key): void {
+    let index = this.#indexes.get(key);
+    if (index === undefined) {
+      index = this.#keys.push(this.#names.key + key);
+      this.#indexes.set(key, index);
+    }
+    this.writer.u16(index);
+  }
+
+  #writeCondition(condition: Condition): void {
+    const { writer } = this;
+    writer.u8(CONDITION_KINDS[condition.kind]);
+    this.#writeKey(condition.key);
+    if (condition.kind === "version") writer.u48(condition.version);
+    if (condition.kind === "entry" || condition.kind === "not-entry") {
+      writer.u48(condition.entries.length);
+      for (const { incarnation, version } of condition.entries) {
+        writer.shortText(incarnation);
+        writer.u48(version);
+      }
+    }
+  }
+
+  #writePut(put: Put): void {
+    const { writer } = this;
+    const { imported, value } = put;
+    const large = isLarge(value);
+    this.#writeKey(put.key);
+    writer.u8((large ? LARGE : 0) | (imported === undefined ? 0 : IMPORTED));
+    writer.u32(0);
+    const start = writer.length;
+    writeEntry(writer, put);
+    writer.setU32(writer.length - start, start - 4);
+    if (large) this.large.push(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+    if (imported !== undefined) {
+      writer.shortText(imported.incarnation);
+      writer.u48(imported.version);
+      writer.u48(imported.createdAt);
+    }
+  }
+}
+
+/** Decodes the commit script's reply: the outcomes in order, then the large values that were read. */
+export function decodeCommit(
+  reply: readonly Buffer[],
+  transactions: readonly Transaction[],
+): readonly Outcome[] {
+  const [packed, ...rest] = reply;
+  if (packed === undefined) throw new Error("The commit script answered nothing.");
+  const reader = new ByteReader(packed);
+  const large = rest.values();
+  return transactions.map((transaction) => readOutcome(reader, transaction, large));
+}
+
+function readOutcome(reader: ByteReader, transaction: Transaction, large: LargeValues): Outcome {
+  const letter = String.fromCharCode(reader.u8());
+  switch (letter) {
+    case "C":
+      return readCommitted(reader, transaction, large, false);
+    case "R":
+      return readCommitted(reader, transaction, large, true);
+    case "X":
+      return { outcome: "conflict", unmet: readUnmet(reader, transaction) };
+    case "U":
+      return { outcome: "request-reused" };
+    default:
+      throw new Error(`The commit script answered an unknown outcome "${letter}".`);
+  }
+}
+
+function readCommitted(
+  reader: ByteReader,
+  transaction: Transaction,
+  large: LargeValues,
+  replayed: boolean,
+): Committed {
+  const reads = transaction.reads.map(() => readItem(reader, large) as Entry | undefined);
+  const puts = transaction.puts.map(() => {
+    const version = reader.u48();
+    const createdAt = reader.u48();
+    return { incarnation: reader.text(reader.u8()), version, createdAt };
+  });
+  const deletes = transaction.deletes.map(() => ({ versions: reader.u48() }));
+  return { outcome: "committed", replayed, puts, deletes, reads };
+}
+
+function readUnmet(reader: ByteReader, transaction: Transaction): readonly Unmet[] {
+  const { conditions, puts } = transaction;
+  return Array.from({ length: reader.u16() }, () => {
+    const index = reader.u16();
+    const put = reader.u16();
+    const current = readCurrent(reader);
+    const isImport = index === CONDITION_IMPORT;
+    const key = isImport ? puts[put]?.key : conditions[index]?.key;
+    if (key === undefined)
+      throw new Error("The commit script named a condition that is not there.");
+    return { condition: isImport ? -1 : index, key, current };
+  });
+}
+
+function readCurrent(reader: ByteReader): EntryRef | undefined {
+  if (reader.u8() === 0) return undefined;
+  const version = reader.u48();
+  return { incarnation: reader.text(reader.u8()), version };
+}

@@ -1,0 +1,129 @@
+import { StateError } from "../../errors.ts";
+import { Connection, type ConnectionOptions, type Reply } from "./connection.ts";
+import type { Address } from "./options.ts";
+
+/** Which primary serves which slot. A single server serves all. */
+export interface Layout {
+  readonly primaries: readonly Address[];
+  /** Addresses of other nodes that can be asked for the layout. */
+  readonly others: readonly Address[];
+  /** Answers undefined for a slot that nobody serves. */
+  primaryOf(slot: number): Address | undefined;
+}
+
+/** Asks one server a command; the reply undefined where it does not answer in time. */
+export type Ask = (address: Address, args: readonly string[]) => Promise<Reply>;
+
+export const EMPTY_LAYOUT: Layout = { primaries: [], others: [], primaryOf: () => undefined };
+
+export function singleLayout(address: Address): Layout {
+  return { primaries: [address], others: [], primaryOf: () => address };
+}
+
+/** Asks all sentinels at once where the primary is, and takes the first answer. */
+export async function askSentinels(
+  options: ConnectionOptions,
+  masterName: string,
+  deadline: number,
+): Promise<Layout> {
+  const { redis, store } = options;
+  const sentinel: ConnectionOptions = {
+    redis: {
+      ...redis,
+      username: redis.sentinelUsername,
+      password: redis.sentinelPassword,
+      database: 0,
+    },
+    store,
+  };
+  return askFirst(redis.addresses, async (address) => {
+    const args = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName];
+    const reply = await askOnce(address, sentinel, args, deadline);
+    if (!Array.isArray(reply)) {
+      throw new StateError(
+        "store_unavailable",
+        "The sentinels know no primary of the name that the store's URL gives.",
+      );
+    }
+    return singleLayout({ host: String(reply[0]), port: Number(reply[1]) });
+  });
+}
+
+/** Asks all the given nodes at once for the slots, and takes the first answer. */
+export async function askCluster(
+  options: ConnectionOptions,
+  addresses: readonly Address[],
+  deadline: number,
+): Promise<Layout> {
+  return askFirst(addresses, async (address) => {
+    const reply = await askOnce(address, options, ["CLUSTER", "SLOTS"], deadline);
+    return parseSlots(reply, address);
+  });
+}
+
+/** CLUSTER SLOTS answers ranges: first slot, last slot, the primary, its replicas. */
+function parseSlots(reply: Reply, asked: Address): Layout {
+  const primaries = new Map<string, Address>();
+  const others = new Map<string, Address>();
+  const bySlot: (Address | undefined)[] = [];
+  for (const range of toList(reply)) {
+    const [first, last, primary, ...replicas] = toList(range);
+    const address = parseNode(primary, asked);
+    primaries.set(formatAddress(address), address);
+    for (const replica of replicas) {
+      const other = parseNode(replica, asked);
+      others.set(formatAddress(other), other);
+    }
+    for (let slot = Number(first); slot <= Number(last); slot += 1) bySlot[slot] = address;
+  }
+  if (primaries.size === 0) {
+    throw new StateError("store_unavailable", "The Redis Cluster serves no slots yet.");
+  }
+  return {
+    primaries: [...primaries.values()],
+    others: [...others.values()],
+    primaryOf: (slot) => bySlot[slot],
+  };
+}
+
+/** A node that names no host means the one under which it was asked. */
+function parseNode(reply: Reply | undefined, asked: Address): Address {
+  const [host, port] = toList(reply);
+  const name = host === null || host === undefined ? "" : String(host);
+  return { host: name === "" || name === "?" ? asked.host : name, port: Number(port) };
+}
+
+function toList(reply: Reply | undefined): readonly Reply[] {
+  return Array.isArray(reply) ? (reply as readonly Reply[]) : [];
+}
+
+export function formatAddress({ host, port }: Address): string {
+  return `${host}:${port}`;
+}
+
+async function askOnce(
+  address: Address,
+  options: ConnectionOptions,
+  args: readonly string[],
+  deadline: number,
+): Promise<Reply> {
+  const connection = new Connection(address, options);
+  try {
+    await connection.ready(deadline);
+    return await connection.send(args);
+  } finally {
+    connection.close();
+  }
+}
+
+async function askFirst(
+  addresses: readonly Address[],
+  ask: (address: Address) => Promise<Layout>,
+): Promise<Layout> {
+  try {
+    return await Promise.any(addresses.map(ask));
+  } catch (error) {
+    // Each failed for its own reason; the first says as much as any.
+    throw error instanceof AggregateError ? error.errors[0] : error;
+  }
+}

@@ -1,0 +1,188 @@
+import type { Setting } from "../../store.ts";
+import { classify } from "./classify.ts";
+import type { Connection } from "./connection.ts";
+import type { RedisOptions } from "./options.ts";
+
+/** What was read of the servers at the start. */
+export interface Survey {
+  readonly product: string;
+  readonly promise: string;
+  readonly settings: readonly Setting[];
+}
+
+/** One server's settings and state by name. A name is missing where the server does not show it. */
+export type ServerFacts = ReadonlyMap<string, string>;
+
+type Verdict = Setting["verdict"];
+
+interface Rule {
+  readonly name: string;
+  readonly good: string;
+  /** What can be lost otherwise, and what to set. */
+  readonly advice: string;
+}
+
+const RULES: readonly Rule[] = [
+  {
+    name: "role",
+    good: "master",
+    advice: "A replica takes no writes. Name its primary in the store's URL.",
+  },
+  {
+    name: "appendonly",
+    good: "yes",
+    advice: "A crash of Redis loses all since its last snapshot. Set appendonly to yes.",
+  },
+  {
+    name: "appendfsync",
+    good: "always",
+    advice: "A power cut loses the last second or more. Set appendfsync to always.",
+  },
+  {
+    name: "no-appendfsync-on-rewrite",
+    good: "no",
+    advice: "A power cut during a rewrite of the append-only file loses writes. Set it to no.",
+  },
+  {
+    name: "aof_last_write_status",
+    good: "ok",
+    advice: "Redis fails to write its append-only file. Look at its disk.",
+  },
+  {
+    name: "maxmemory-policy",
+    good: "noeviction",
+    advice: "Short of memory, Redis drops keys with all versions. Set it to noeviction.",
+  },
+];
+
+const UNKNOWN_ADVICE =
+  "Redis does not show it. Allow this user CONFIG GET, or look there yourself.";
+
+/** What CONFIG GET is asked for; INFO has the rest. */
+const CONFIG_NAMES = [
+  "appendonly",
+  "appendfsync",
+  "no-appendfsync-on-rewrite",
+  "maxmemory-policy",
+  "min-replicas-to-write",
+] as const;
+
+/** Reads what one server shows of itself. Managed services often deny CONFIG. */
+export async function readFacts(connection: Connection): Promise<ServerFacts> {
+  const facts = new Map<string, string>();
+  const info = String(await connection.send(["INFO"]));
+  for (const [, name = "", value = ""] of info.matchAll(/^([^#:\r\n]+):([^\r\n]*)/gm)) {
+    facts.set(name, value);
+  }
+  const aof = facts.get("aof_enabled");
+  if (aof !== undefined) facts.set("appendonly", aof === "1" ? "yes" : "no");
+  for (const name of CONFIG_NAMES) {
+    try {
+      const reply = await connection.send(["CONFIG", "GET", name]);
+      if (Array.isArray(reply) && reply.length === 2) facts.set(name, String(reply[1]));
+    } catch (error) {
+      if (classify(error).kind !== "refused") throw error;
+    }
+  }
+  return facts;
+}
+
+/** Judges the settings of all servers; the worst one counts. */
+export function survey(
+  servers: readonly ServerFacts[],
+  { redis, replicas }: { readonly redis: RedisOptions; readonly replicas: number },
+): Survey {
+  const settings = RULES.map((rule) => judge(rule, servers)).filter(
+    ({ name }) => !isIrrelevant(name, servers),
+  );
+  if (redis.topology !== "single" || connectedReplicas(servers) > 0) {
+    settings.push(judgeReplicas(servers, replicas));
+  }
+  return {
+    product: describeProduct(servers, redis),
+    promise: describePromise(settings, { redis, replicas }),
+    settings,
+  };
+}
+
+function judge({ name, good, advice }: Rule, servers: readonly ServerFacts[]): Setting {
+  const values = servers.map((facts) => facts.get(name));
+  const value = [...new Set(values.map((one) => one ?? "unknown"))].join(", ");
+  const known = values.filter((one) => one !== undefined);
+  if (known.some((one) => one !== good)) return { name, value, verdict: "weak", advice };
+  if (known.length < values.length) {
+    return { name, value, verdict: "unknown", advice: UNKNOWN_ADVICE };
+  }
+  return { name, value, verdict: "ok" };
+}
+
+/** How the append-only file is synced says nothing where there is none. */
+function isIrrelevant(name: string, servers: readonly ServerFacts[]): boolean {
+  const needsAof = /^(?:appendfsync|no-appendfsync-on-rewrite|aof_last_write_status)$/.test(name);
+  return needsAof && servers.every((facts) => facts.get("appendonly") === "no");
+}
+
+export function connectedReplicas(servers: readonly ServerFacts[]): number {
+  return Math.min(...servers.map((facts) => Number(facts.get("connected_slaves") ?? 0)));
+}
+
+function judgeReplicas(servers: readonly ServerFacts[], replicas: number): Setting {
+  const needed = Math.min(
+    ...servers.map((facts) => Number(facts.get("min-replicas-to-write") ?? 0)),
+  );
+  const name = "replicas that confirm a write";
+  const verdict: Verdict = replicas > 0 ? "ok" : "weak";
+  if (verdict === "ok") return { name, value: String(replicas), verdict };
+  return {
+    name,
+    value: `0 (min-replicas-to-write ${needed})`,
+    verdict,
+    advice: "A failover loses the latest writes. Add replicas, and replicas=1 to the store's URL.",
+  };
+}
+
+function describeProduct(servers: readonly ServerFacts[], redis: RedisOptions): string {
+  const versions = servers.map(
+    (facts) => facts.get("valkey_version") ?? facts.get("redis_version") ?? "of unknown version",
+  );
+  const name = servers.some((facts) => facts.has("valkey_version")) ? "Valkey" : "Redis";
+  const kind = { single: "", cluster: ` Cluster (${servers.length} primaries)`, sentinel: "" };
+  const suffix = redis.topology === "sentinel" ? " with Sentinel" : "";
+  return `${name} ${[...new Set(versions)].join(", ")}${kind[redis.topology]}${suffix}`;
+}
+
+function describePromise(
+  settings: readonly Setting[],
+  { redis, replicas }: { readonly redis: RedisOptions; readonly replicas: number },
+): string {
+  const valueOf = (name: string): string | undefined =>
+    settings.find((setting) => setting.name === name)?.value;
+  const sentences = [describeDisk(valueOf("appendonly"), valueOf("appendfsync"))];
+  if (replicas > 0) {
+    sentences.push(`It is confirmed by ${replicas} ${replicas === 1 ? "replica" : "replicas"}.`);
+  }
+  if (replicas > 0 || redis.topology !== "single") {
+    sentences.push("A failover is best effort: it can lose acknowledged writes.");
+  }
+  if (settings.some(({ name, verdict }) => name === "maxmemory-policy" && verdict === "weak")) {
+    sentences.push("Short of memory, Redis may drop keys.");
+  }
+  return sentences.join(" ");
+}
+
+function describeDisk(appendonly: string | undefined, appendfsync: string | undefined): string {
+  if (appendonly === "no") {
+    return "An acknowledged write is in Redis's memory; a crash of Redis loses all since its last snapshot.";
+  }
+  if (appendonly !== "yes") return "What an acknowledged write survives is not known.";
+  switch (appendfsync) {
+    case "always":
+      return "An acknowledged write is on Redis's disk.";
+    case "everysec":
+      return "An acknowledged write survives a crash of Redis; a power cut can lose the last second.";
+    case "no":
+      return "An acknowledged write survives a crash of Redis; a power cut can lose the last half minute.";
+    default:
+      return "An acknowledged write is in Redis's append-only file; whether on disk is not known.";
+  }
+}

@@ -1,0 +1,105 @@
+import { StateError } from "../../errors.ts";
+import type { Executor } from "./executor.ts";
+import type { RedisOptions } from "./options.ts";
+import type { ServerFacts } from "./settings.ts";
+import {
+  formatSetup,
+  parseSetup,
+  partitionNames,
+  PARTITIONS_CLUSTER,
+  PARTITIONS_SINGLE,
+  SCHEMA_VERSION,
+  setupName,
+  type Partition,
+} from "./schema.ts";
+
+/**
+ * Records the schema version and the number of partitions where this is a new state, and answers the
+ * partitions as they were recorded by whoever came first. Throws `store_incompatible` where what is
+ * there was written by a newer version, or by another program.
+ */
+export async function setUp(
+  executor: Executor,
+  redis: RedisOptions,
+  deadline: number,
+): Promise<readonly Partition[]> {
+  const isCluster = redis.topology === "cluster";
+  const name = setupName(redis.prefix);
+  const own = formatSetup({
+    schema: SCHEMA_VERSION,
+    partitions: isCluster ? PARTITIONS_CLUSTER : PARTITIONS_SINGLE,
+  });
+  const [slot = 0] = await findSlots(executor, isCluster ? [name] : [], deadline);
+  const recorded = await executor.run({
+    slot,
+    kind: "write",
+    deadline,
+    attempt: async (connection) => {
+      const found = await connection.send(["GET", name]);
+      if (found !== null) return found;
+      // Of ten that start at once, one sets it and all read the same.
+      await connection.send(["SET", name, own, "NX"]);
+      return connection.send(["GET", name]);
+    },
+  });
+  const setup = parseSetup(String(recorded));
+  if (setup === undefined) throw incompatible("It holds data of another program.");
+  if (setup.schema > SCHEMA_VERSION) {
+    throw incompatible(
+      `It was set up by a newer version of this server (schema ${setup.schema}, known is ` +
+        `${SCHEMA_VERSION}). Upgrade this server.`,
+    );
+  }
+  const names = Array.from({ length: setup.partitions }, (_, index) =>
+    partitionNames(redis.prefix, index),
+  );
+  const slots = isCluster
+    ? await findSlots(
+        executor,
+        names.map(({ meta }) => meta),
+        deadline,
+      )
+    : [];
+  return names.map((one, index) => ({ names: one, slot: slots[index] ?? 0 }));
+}
+
+/** The feed is trimmed with XTRIM MINID. */
+const VERSION_MIN = [6, 2] as const;
+
+/** Throws `store_incompatible` where a server is too old. */
+export function assertVersion(servers: readonly ServerFacts[]): void {
+  for (const facts of servers) {
+    const [major = 0, minor = 0] = (facts.get("redis_version") ?? "0.0").split(".").map(Number);
+    const [majorMin, minorMin] = VERSION_MIN;
+    if (major > majorMin || (major === majorMin && minor >= minorMin)) continue;
+    throw new StateError(
+      "store_incompatible",
+      `This Redis has version ${facts.get("redis_version") ?? "unknown"}; it takes ` +
+        `${VERSION_MIN.join(".")} or later.`,
+    );
+  }
+}
+
+/** Any node of a cluster knows which slot a name falls into. */
+async function findSlots(
+  executor: Executor,
+  names: readonly string[],
+  deadline: number,
+): Promise<readonly number[]> {
+  return executor.run({
+    slot: 0,
+    kind: "read",
+    deadline,
+    attempt: async (connection) => {
+      const replies = names.map((name) => connection.send(["CLUSTER", "KEYSLOT", name]));
+      return (await Promise.all(replies)).map(Number);
+    },
+  });
+}
+
+function incompatible(reason: string): StateError {
+  return new StateError(
+    "store_incompatible",
+    `What Redis holds under this prefix can't be used. ${reason} Or choose another prefix.`,
+  );
+}

@@ -1,0 +1,160 @@
+import { StateError } from "../../errors.ts";
+import { classify, toStateError, unanswered } from "./classify.ts";
+import { Connection, type ConnectionOptions } from "./connection.ts";
+import {
+  askCluster,
+  askSentinels,
+  EMPTY_LAYOUT,
+  formatAddress,
+  singleLayout,
+  type Layout,
+} from "./layout.ts";
+import type { Address } from "./options.ts";
+
+/**
+ * A primary, with two connections: what waits for a batch of writes, or for replicas, holds up no
+ * read.
+ */
+export class Node {
+  readonly address: Address;
+  readonly write: Connection;
+  readonly read: Connection;
+
+  constructor(address: Address, options: ConnectionOptions) {
+    this.address = address;
+    this.write = new Connection(address, options);
+    this.read = new Connection(address, options);
+  }
+
+  close(): void {
+    this.write.close();
+    this.read.close();
+  }
+}
+
+/** How long one question for the layout may take, and the least time between two. */
+const ASK_TIMEOUT_MS = 1000;
+const ASK_INTERVAL_MS = 100;
+
+/**
+ * Keeps connections to the primary of every slot: of one server, of the one that sentinels name, or
+ * of a cluster. The driver's own cluster and sentinel clients are not used: a WAIT has to follow its
+ * commit on the very connection that it was sent on, and those clients may send a command again
+ * elsewhere, or wait for a node that is gone.
+ */
+export class Topology {
+  readonly #options: ConnectionOptions;
+  readonly #nodes = new Map<string, Node>();
+  #layout: Layout = EMPTY_LAYOUT;
+  #asking: Promise<void> | undefined;
+  #askedAt = -Infinity;
+  #isClosed = false;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** Connects to all primaries; rejects at `deadline`, or at once where credentials are refused. */
+  async connect(deadline: number): Promise<void> {
+    await this.#ask(deadline);
+    const connections = this.nodes.flatMap(({ read, write }) => [read, write]);
+    await Promise.all(connections.map((connection) => connection.ready(deadline)));
+  }
+
+  /** True where there is one server, whatever becomes of it. */
+  get isFixed(): boolean {
+    return this.#options.redis.topology === "single";
+  }
+
+  /** The primaries as they are known now. */
+  get nodes(): readonly Node[] {
+    return this.#layout.primaries.map((address) => this.nodeAt(address));
+  }
+
+  /** The primary that serves a slot; undefined while nobody does. */
+  nodeOf(slot: number): Node | undefined {
+    const address = this.#layout.primaryOf(slot);
+    return address && this.nodeAt(address);
+  }
+
+  nodeAt(address: Address): Node {
+    const name = formatAddress(address);
+    let node = this.#nodes.get(name);
+    if (node === undefined) {
+      if (this.#isClosed) throw new StateError("store_unavailable", "The store is closed.");
+      node = new Node(address, this.#options);
+      this.#nodes.set(name, node);
+    }
+    return node;
+  }
+
+  /** Answers when every primary has answered. */
+  async ping(): Promise<void> {
+    const pings = this.nodes.map(async ({ read }) => {
+      if (!read.isReady) throw toStateError(read.refusal, false);
+      try {
+        await read.send(["PING"]);
+      } catch (error) {
+        throw toStateError(classify(error), false);
+      }
+    });
+    if (pings.length === 0) throw unanswered(undefined);
+    // Where a primary is gone, this finds the one that took its place.
+    await Promise.all(pings).catch((error: unknown) => {
+      void this.refresh();
+      throw error;
+    });
+  }
+
+  /** Asks again who serves what, because a node went away or said that it does not; never throws. */
+  async refresh(): Promise<void> {
+    const { clock, log } = this.#options.store;
+    if (this.#isClosed || this.isFixed) return;
+    if (this.#asking === undefined && clock.monotonic() - this.#askedAt < ASK_INTERVAL_MS) return;
+    try {
+      this.#asking ??= this.#ask(clock.monotonic() + ASK_TIMEOUT_MS);
+      await this.#asking;
+    } catch (error) {
+      log.debug({ err: error }, "no Redis node says who serves what");
+    } finally {
+      this.#asking = undefined;
+    }
+  }
+
+  async #ask(deadline: number): Promise<void> {
+    const layout = await this.#findLayout(deadline);
+    this.#askedAt = this.#options.store.clock.monotonic();
+    if (this.#isClosed) return;
+    this.#layout = layout;
+    const inUse = new Set(layout.primaries.map(formatAddress));
+    for (const [name, node] of this.#nodes) {
+      if (inUse.has(name)) continue;
+      this.#nodes.delete(name);
+      node.close();
+    }
+    for (const address of layout.primaries) this.nodeAt(address);
+  }
+
+  async #findLayout(deadline: number): Promise<Layout> {
+    const { redis } = this.#options;
+    if (redis.topology === "sentinel") {
+      return askSentinels(this.#options, redis.masterName ?? "", deadline);
+    }
+    if (redis.topology === "cluster") {
+      const { primaries, others } = this.#layout;
+      const known = new Map<string, Address>();
+      for (const address of [...primaries, ...others, ...redis.addresses]) {
+        known.set(formatAddress(address), address);
+      }
+      return askCluster(this.#options, [...known.values()], deadline);
+    }
+    const [address] = redis.addresses;
+    return address === undefined ? EMPTY_LAYOUT : singleLayout(address);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const node of this.#nodes.values()) node.close();
+    this.#nodes.clear();
+  }
+}

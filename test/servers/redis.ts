@@ -1,0 +1,208 @@
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { mkdir } from "node:fs/promises";
+import { createConnection } from "node:net";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import {
+  freePort,
+  removeFolder,
+  ServerProcess,
+  temporaryFolder,
+  waitUntil,
+  type TestServer,
+} from "./process.ts";
+
+const run = promisify(execFile);
+
+export interface RedisOptions {
+  /** When the append-only file reaches the disk; `always` unless told. */
+  readonly appendfsync?: "always" | "everysec" | "no";
+  /** Further arguments of redis-server, such as `["--requirepass", "secret"]`. They win over ours. */
+  readonly args?: readonly string[];
+}
+
+export interface RedisServer extends TestServer {
+  readonly port: number;
+  readonly folder: string;
+}
+
+/**
+ * Starts a Redis of its own on a free loopback port, with an append-only file; or answers the one
+ * that VSS_TEST_REDIS_URL names, which can't be hurt. Who asks for settings always gets their own.
+ */
+export async function startRedis(options: RedisOptions = {}): Promise<TestServer> {
+  const given = process.env["VSS_TEST_REDIS_URL"];
+  if (given !== undefined && given !== "" && Object.keys(options).length === 0) {
+    return existingServer(given);
+  }
+  return startOwnRedis(options);
+}
+
+/** As {@link startRedis}, but never another's server: for tests that kill or pause it. */
+export async function startOwnRedis(options: RedisOptions = {}): Promise<RedisServer> {
+  const folder = await temporaryFolder("redis");
+  try {
+    return await startNode(folder, options);
+  } catch (error) {
+    await removeFolder(folder);
+    throw error;
+  }
+}
+
+async function startNode(folder: string, options: RedisOptions): Promise<RedisServer> {
+  const port = await freePort();
+  const { appendfsync = "always", args = [] } = options;
+  const settings = {
+    bind: "127.0.0.1",
+    port: `${port}`,
+    dir: folder,
+    save: "",
+    appendonly: "yes",
+    appendfsync,
+    "repl-diskless-sync-delay": "0",
+  };
+  const server = new ServerProcess(
+    "redis-server",
+    [...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]), ...args],
+    join(folder, "redis.log"),
+  );
+  const start = (): Promise<void> => server.start(() => answersPing(port)).catch(explainMissing);
+  await start();
+  return {
+    url: `redis://127.0.0.1:${port}/0`,
+    port,
+    folder,
+    signal: (name) => server.signal(name),
+    restart: async () => {
+      await server.ended();
+      await start();
+    },
+    stop: async () => {
+      await server.kill();
+      await removeFolder(folder);
+    },
+  };
+}
+
+function explainMissing(error: unknown): never {
+  const cause = error instanceof Error ? (error.cause as NodeJS.ErrnoException) : undefined;
+  if (cause?.code !== "ENOENT") throw error;
+  throw new Error("redis-server is missing: apt-get install redis-server", { cause: error });
+}
+
+/** Whether it answers PING at all; also one that wants a password first does, with an error. */
+async function answersPing(port: number): Promise<boolean> {
+  const reply = await command(port, "PING");
+  return reply.startsWith("+PONG") || reply.startsWith("-NOAUTH");
+}
+
+/** Sends one inline command; answers the first piece of the reply, or nothing where none comes. */
+export async function command(port: number, line: string): Promise<string> {
+  const socket = createConnection({ host: "127.0.0.1", port });
+  socket.setTimeout(1000, () => socket.destroy());
+  try {
+    await once(socket, "connect");
+    socket.write(`${line}\r\n`);
+    const [data] = (await once(socket, "data")) as [Buffer];
+    return data.toString();
+  } catch {
+    return "";
+  } finally {
+    socket.destroy();
+  }
+}
+
+function existingServer(url: string): TestServer {
+  const refuse = (): never => {
+    throw new Error("this server was there before the test, which must not hurt it");
+  };
+  return { url, signal: refuse, restart: refuse, stop: async () => {} };
+}
+
+export interface RedisClusterOptions {
+  readonly masters: number;
+  /** Replicas of each master; none unless told. */
+  readonly replicas?: 0 | 1;
+  /** Milliseconds after which a node that is silent counts as failed. */
+  readonly nodeTimeoutMs?: number;
+}
+
+export interface RedisCluster extends TestServer {
+  /** The masters come first, as the cluster was made. */
+  readonly nodes: readonly RedisServer[];
+}
+
+/**
+ * Starts a Redis Cluster on free loopback ports, or answers the one that VSS_TEST_REDIS_CLUSTER_URL
+ * names where three masters alone are asked for.
+ */
+export async function startRedisCluster(options: RedisClusterOptions): Promise<TestServer> {
+  const given = process.env["VSS_TEST_REDIS_CLUSTER_URL"];
+  const isPlain = options.masters === 3 && (options.replicas ?? 0) === 0;
+  if (given !== undefined && given !== "" && isPlain) return existingServer(given);
+  return startOwnRedisCluster(options);
+}
+
+/** As {@link startRedisCluster}, but never another's cluster. */
+export async function startOwnRedisCluster(options: RedisClusterOptions): Promise<RedisCluster> {
+  const { masters, replicas = 0, nodeTimeoutMs = 2000 } = options;
+  const folder = await temporaryFolder("redis-cluster");
+  const nodes: RedisServer[] = [];
+  try {
+    for (let index = 0; index < masters * (1 + replicas); index += 1) {
+      const own = join(folder, `${index}`);
+      await mkdir(own);
+      nodes.push(await startNode(own, { args: await clusterArgs(nodeTimeoutMs) }));
+    }
+    await createCluster(nodes, replicas);
+  } catch (error) {
+    await stopAll(nodes, folder);
+    throw error;
+  }
+  return {
+    url: `redis-cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(",")}`,
+    nodes,
+    signal: (name) => nodes.forEach((node) => node.signal(name)),
+    restart: async () => {
+      await Promise.all(nodes.map((node) => node.restart()));
+      await allAgree(nodes);
+    },
+    stop: () => stopAll(nodes, folder),
+  };
+}
+
+async function clusterArgs(nodeTimeoutMs: number): Promise<readonly string[]> {
+  // The bus port is the port plus 10,000 unless told, which may be past the last port.
+  const settings = {
+    "cluster-enabled": "yes",
+    "cluster-port": `${await freePort()}`,
+    "cluster-node-timeout": `${nodeTimeoutMs}`,
+  };
+  return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+}
+
+async function createCluster(nodes: readonly RedisServer[], replicas: number): Promise<void> {
+  const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
+  const args = ["--cluster", "create", ...addresses, "--cluster-replicas", `${replicas}`];
+  await run("redis-cli", [...args, "--cluster-yes"]);
+  await allAgree(nodes);
+  await waitUntil("replicas in step", async () => {
+    const masters = nodes.slice(0, nodes.length / (1 + replicas));
+    const infos = await Promise.all(masters.map(({ port }) => command(port, "INFO replication")));
+    return infos.every((info) => Number(/connected_slaves:(\d+)/.exec(info)?.[1]) === replicas);
+  });
+}
+
+async function allAgree(nodes: readonly RedisServer[]): Promise<void> {
+  await waitUntil("a cluster that all nodes agree on", async () => {
+    const infos = await Promise.all(nodes.map(({ port }) => command(port, "CLUSTER INFO")));
+    const known = `cluster_known_nodes:${nodes.length}`;
+    return infos.every((info) => info.includes("cluster_state:ok") && info.includes(known));
+  });
+}
+
+async function stopAll(nodes: readonly RedisServer[], folder: string): Promise<void> {
+  await Promise.all(nodes.map((node) => node.stop()));
+  await removeFolder(folder);
+}
