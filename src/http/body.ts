@@ -43,8 +43,9 @@ function collect(exchange: Exchange, declared: number, bytesMax: number): Promis
     request.on("end", () => {
       resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
     });
-    // After "end" this rejects a promise that is settled, which does nothing.
-    request.on("close", () => reject(cutShort()));
+    request.on("close", () => {
+      if (!request.readableEnded) reject(cutShort());
+    });
   });
 }
 

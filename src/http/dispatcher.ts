@@ -40,6 +40,12 @@ export class Dispatcher {
     }
     const runUnrouted = this.#runner(unrouted(routes));
     app.setNotFoundHandler((request, reply) => runUnrouted(request.raw, reply.raw));
+    // The router takes "/" for "/{key}" with an empty key.
+    app.route({
+      method: ["PUT", "DELETE"],
+      url: "/",
+      handler: (request, reply) => runUnrouted(request.raw, reply.raw),
+    });
   }
 
   #runner(route: Route): Run {

@@ -160,15 +160,14 @@ function dataOf(event: WatchEvent): Record<string, unknown> {
   switch (event.type) {
     case "put": {
       const { key, version, createdAt, entry } = event;
-      const common = { key, version, createdAt: toRfc3339(createdAt) };
+      const common = { key, version, createdAt: toRfc3339(createdAt), etag: toEtag(event) };
       if (entry === undefined) return common;
       const { size, digest, contentType, author, message, value } = entry;
-      const etag = toEtag(entry);
       const json = value === undefined ? {} : toJsonValue(value);
-      return { ...common, size, digest, etag, contentType, author, message, ...json };
+      return { ...common, size, digest, contentType, author, message, ...json };
     }
     case "delete":
-      return { key: event.key, deleted: true };
+      return { key: event.key, deleted: true, etag: toEtag(event) };
     case "caught-up":
     case "too-slow":
       return {};

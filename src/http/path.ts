@@ -15,7 +15,10 @@ export function pathOf(url: string): string {
 const SLASH = 0x2f;
 
 function withoutOrigin(url: string): string {
-  const start = url.indexOf("/", url.indexOf("://") + 3);
+  const origin = url.indexOf("://");
+  // "*", as OPTIONS may send it, is no path.
+  if (origin === -1) return url;
+  const start = url.indexOf("/", origin + 3);
   return start === -1 ? "/" : url.slice(start);
 }
 

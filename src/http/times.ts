@@ -22,9 +22,10 @@ export function parseRfc3339(text: string): number | undefined {
   const time = Date.parse(
     `${date}T${hour}:${minute}:${second}.${fraction.padEnd(3, "0").slice(0, 3)}${zone}`,
   );
+  if (Number.isNaN(time)) return undefined;
   // `Date.parse` takes February 31st for March 3rd.
   const isRealDay = new Date(`${date}T00:00:00Z`).toISOString().startsWith(date);
-  return Number.isNaN(time) || !isRealDay ? undefined : time;
+  return isRealDay ? time : undefined;
 }
 
 const HTTP_DATE = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
