@@ -214,12 +214,20 @@ export type WatchEvent =
       readonly type: "put";
       readonly id: string;
       readonly key: string;
+      readonly incarnation: string;
       readonly version: number;
       readonly createdAt: number;
       /** Undefined where the version was removed before it could be read. */
       readonly entry: HistoryItem | undefined;
     }
-  | { readonly type: "delete"; readonly id: string; readonly key: string }
+  | {
+      readonly type: "delete";
+      readonly id: string;
+      readonly key: string;
+      /** The last entry that the key had. */
+      readonly incarnation: string;
+      readonly version: number;
+    }
   /** All that was missed has been sent. */
   | { readonly type: "caught-up"; readonly id: string }
   /** The reader was too slow and is cut off; resume from the last id. The last event. */

@@ -3,7 +3,7 @@ import { StateError } from "../errors.ts";
 import { failureOfFetch } from "./failure.ts";
 import { SseParser, type SseEvent } from "./sse.ts";
 import { backoffMs, pause, type Transport } from "./transport.ts";
-import { itemOf, numberOf, parseJson, textOf, timeOf } from "./wire.ts";
+import { itemOf, parseEtag, parseJson, textOf, timeOf } from "./wire.ts";
 
 export interface FollowOptions {
   readonly lastEventId?: string;
@@ -145,14 +145,16 @@ function toEvent({ type, data, id }: SseEvent): WatchEvent | undefined {
   if (type !== "put" && type !== "delete") return undefined;
   const json = parseJson(data);
   const key = textOf(json, "key");
-  if (type === "delete") return { type, id, key };
+  const ref = parseEtag(textOf(json, "etag"));
+  if (type === "delete") return { type, id, key, ...ref };
   return {
     type,
     id,
     key,
-    version: numberOf(json, "version"),
+    ...ref,
     createdAt: timeOf(json, "createdAt"),
-    entry: json["etag"] === undefined ? undefined : itemOf(json),
+    // An entry that was removed before it could be read comes without its metadata.
+    entry: json["digest"] === undefined ? undefined : itemOf(json),
   };
 }
 

@@ -37,10 +37,10 @@ export class Details {
   }
 
   async #make(change: Change, id: string, values: boolean): Promise<WatchEvent> {
-    const { key, version, at } = change;
-    if (change.deleted) return { type: "delete", id, key };
+    const { key, incarnation, version, at } = change;
+    if (change.deleted) return { type: "delete", id, key, incarnation, version };
     const entry = await this.#read(change, values);
-    return { type: "put", id, key, version, createdAt: at, entry };
+    return { type: "put", id, key, incarnation, version, createdAt: at, entry };
   }
 
   async #read(change: Change, value: boolean): Promise<HistoryItem | undefined> {

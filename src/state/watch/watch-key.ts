@@ -140,7 +140,8 @@ export class KeyWatch {
   *#end(): Generator<WatchEvent> {
     if (this.#place.ended) return;
     this.#place.ended = true;
-    yield { type: "delete", id: this.#id(), key: this.#key };
+    const { incarnation = "", version } = this.#place;
+    yield { type: "delete", id: this.#id(), key: this.#key, incarnation, version };
   }
 
   async #latest(): Promise<EntryInfo | undefined> {
