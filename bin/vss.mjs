@@ -3,6 +3,7 @@
 // dist/ in an installed package. Plain JavaScript that an older Node can read, to say what it needs.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import * as module from "node:module";
 import { fileURLToPath } from "node:url";
 
 const root = new URL("../", import.meta.url);
@@ -13,6 +14,9 @@ const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 const pinnedNode = fileURLToPath(new URL("node_modules/node/bin/node", root));
 
 if (major > 24 || (major === 24 && minor >= 15)) {
+  // Compiled code is kept, which takes a third off the start. Where the folder can't be written it is
+  // not; the system's own temporary folder would be open to whoever comes first.
+  module.enableCompileCache(fileURLToPath(new URL(".cache/compiled", root)));
   await import(main.href);
 } else if (existsSync(pinnedNode)) {
   runWith(pinnedNode);
