@@ -68,9 +68,8 @@ export const closeCases: readonly StoreCase[] = [
       const keys = Array.from({ length: 20 }, () => context.key());
       const puts = keys.map((key) => store.commit([transaction({ puts: [put(key, "in time")] })]));
       const reads = keys.map((key) => readOne(store, key));
-      await store.close();
-      for (const outcomes of await Promise.all(puts)) committed(at(outcomes, 0));
-      await Promise.all(reads);
+      const [outcomes] = await Promise.all([Promise.all(puts), Promise.all(reads), store.close()]);
+      for (const batch of outcomes) committed(at(batch, 0));
     },
   },
   {
@@ -78,14 +77,13 @@ export const closeCases: readonly StoreCase[] = [
     needs: ["watch"],
     async run(context) {
       const store = await context.openEmpty();
-      const iterator = store.changes("now", new AbortController().signal)[Symbol.asyncIterator]();
-      assert.equal((await iterator.next()).value?.caughtUp, true);
-      const next = iterator.next().then(
-        (result) => result.done === true,
+      const follower = await context.follow(store, []);
+      const ended = follower.ended.then(
+        () => true,
         (error: unknown) => error instanceof StateError && error.code === "store_unavailable",
       );
       await store.close();
-      assert.equal(await next, true, "it ends, or fails with store_unavailable");
+      assert.equal(await ended, true, "it ends, or fails with store_unavailable");
     },
   },
 ];

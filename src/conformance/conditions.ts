@@ -127,9 +127,9 @@ export const conditionCases: readonly StoreCase[] = [
       });
       assert.ok(outcome.outcome === "conflict");
       assert.deepEqual(outcome.unmet, [
-        { condition: 0, key: a, current: ref(refA) },
+        { condition: 0, key: a, current: refOf(refA) },
         { condition: 2, key: none, current: undefined },
-        { condition: 3, key: b, current: ref(refB) },
+        { condition: 3, key: b, current: refOf(refB) },
       ]);
       assert.equal(
         (await store.history(a, { order: "newest-first", before: undefined, limit: 9 })).length,
@@ -222,10 +222,10 @@ async function expectCondition(
     return;
   }
   assert.ok(outcome.outcome === "conflict", what);
-  const expected = { condition: 0, key: condition.key, current: current && ref(current) };
+  const expected = { condition: 0, key: condition.key, current: current && refOf(current) };
   assert.deepEqual(outcome.unmet, [expected], what);
 }
 
-function ref({ incarnation, version }: EntryRef): EntryRef {
+function refOf({ incarnation, version }: EntryRef): EntryRef {
   return { incarnation, version };
 }

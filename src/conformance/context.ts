@@ -1,8 +1,9 @@
 import { at, keyOf, unique } from "./build.ts";
 import type { Key } from "../key.ts";
-import type { Store, StoreOptions } from "../store.ts";
+import type { Change, Cursor, Store, StoreOptions } from "../store.ts";
 import { systemClock, type Clock } from "../telemetry/clock.ts";
 import { silentLog } from "../telemetry/log.ts";
+import { Follower } from "./follower.ts";
 import type { Need, Open, StoreFacts } from "./facts.ts";
 import type { StartWorker, WorkerProcess } from "./workers.ts";
 
@@ -42,6 +43,8 @@ export interface SuiteResources {
   /** Answers the URL of a new, empty store on every call. */
   readonly newUrl: () => Promise<string> | string;
   readonly startWorker: StartWorker;
+  /** How long a change may take to reach a follower before a case gives up on it. */
+  readonly patienceMs: number;
 }
 
 /** What one case works with. Whatever it opens or starts ends with it. */
@@ -88,6 +91,30 @@ export class StoreContext {
   /** Opens a store that holds nothing, for what would disturb the suite's own. */
   async openEmpty(clock: Clock = systemClock): Promise<Store> {
     return this.open(await this.newUrl(), clock);
+  }
+
+  /** Follows the feed of a store; from `"now"`, answers when "now" has been reached. */
+  async follow(
+    store: Store,
+    keys: readonly Key[],
+    after: Cursor | "now" = "now",
+  ): Promise<Follower> {
+    const abort = new AbortController();
+    const { patienceMs } = this.#resources;
+    const batches = store.changes(after, abort.signal);
+    const follower = new Follower(batches, { keys, abort, patienceMs });
+    if (after === "now") await follower.until("the start", () => follower.caughtUpBatches > 0);
+    return follower;
+  }
+
+  /** Reads the feed from a cursor to the present. */
+  async changesSince(
+    store: Store,
+    keys: readonly Key[],
+    cursor: Cursor,
+  ): Promise<readonly Change[]> {
+    const follower = await this.follow(store, keys, cursor);
+    return follower.drain();
   }
 
   /** Starts processes that have the store open, and answers when all of them do. */

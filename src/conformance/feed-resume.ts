@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { at, deleteOne, putMany, putOne } from "./build.ts";
-import { MovableClock, type StoreCase } from "./context.ts";
+import { MovableClock, type StoreCase, type StoreContext } from "./context.ts";
 import { maintainAll } from "./deletes.ts";
-import { changesSince, Follower, summariesOf, summary } from "./follower.ts";
+import { summariesOf, summary, type Follower } from "./follower.ts";
 import { StateError } from "../errors.ts";
 import type { Key } from "../key.ts";
 import type { Cursor, Store } from "../store.ts";
@@ -25,9 +25,13 @@ async function failureAt(store: Store, cursor: Cursor): Promise<string | undefin
 }
 
 /** Writes a little history, each change awaited, so that there is a cursor after each of them. */
-async function followEach(store: Store, keys: readonly [Key, Key]): Promise<Follower> {
+async function followEach(
+  context: StoreContext,
+  store: Store,
+  keys: readonly [Key, Key],
+): Promise<Follower> {
   const [a, b] = keys;
-  const follower = await Follower.start(store, keys);
+  const follower = await context.follow(store, keys);
   const steps = [
     () => putOne(store, a, "a1"),
     () => putOne(store, b, "b1"),
@@ -52,12 +56,12 @@ export const feedResumeCases: readonly StoreCase[] = [
     async run(context) {
       const { store } = context;
       const keys = [context.key(), context.key()] as const;
-      const follower = await followEach(store, keys);
+      const follower = await followEach(context, store, keys);
       await follower.stop();
       assert.deepEqual(summariesOf(follower.changes, keys[0]), ["v1", "v2", "-v2", "v1"]);
       assert.deepEqual(summariesOf(follower.changes, keys[1]), ["v1", "v2", "-v2"]);
       for (const { cursor, seen } of follower.cursors) {
-        const rest = await changesSince(store, keys, cursor);
+        const rest = await context.changesSince(store, keys, cursor);
         for (const key of keys) {
           const expected = follower.changes.slice(seen).filter((change) => change.key === key);
           assert.deepEqual(
@@ -74,12 +78,12 @@ export const feedResumeCases: readonly StoreCase[] = [
     async run(context) {
       const { store } = context;
       const keys = [context.key(), context.key()] as const;
-      const follower = await followEach(store, keys);
+      const follower = await followEach(context, store, keys);
       const cursor = follower.lastCursor;
       await follower.stop();
       await putMany(store, keys[0], 30);
       const other = await context.open();
-      const resumed = await Follower.start(other, keys, cursor);
+      const resumed = await context.follow(other, keys, cursor);
       await resumed.untilCount(30);
       await putOne(store, keys[1], "live");
       await resumed.untilCount(31);
@@ -95,11 +99,11 @@ export const feedResumeCases: readonly StoreCase[] = [
     async run(context) {
       const { store } = context;
       const keys = [context.key(), context.key(), context.key()];
-      const follower = await Follower.start(store, keys);
+      const follower = await context.follow(store, keys);
       const cursor = follower.lastCursor;
       await follower.stop();
       for (const key of keys) await putMany(store, key, 1000);
-      const missed = await changesSince(store, keys, cursor);
+      const missed = await context.changesSince(store, keys, cursor);
       const expected = Array.from({ length: 1000 }, (_, i) => `v${i + 1}`);
       for (const key of keys) assert.deepEqual(summariesOf(missed, key), expected);
     },
@@ -110,10 +114,10 @@ export const feedResumeCases: readonly StoreCase[] = [
     async run(context) {
       const store = await context.openEmpty();
       const keys = [context.key(), context.key()] as const;
-      const follower = await followEach(store, keys);
+      const follower = await followEach(context, store, keys);
       await follower.stop();
       const beginning = follower.lastCursor.map(() => "");
-      const all = await changesSince(store, keys, beginning);
+      const all = await context.changesSince(store, keys, beginning);
       for (const key of keys) {
         assert.deepEqual(summariesOf(all, key), summariesOf(follower.changes, key));
       }
@@ -125,13 +129,13 @@ export const feedResumeCases: readonly StoreCase[] = [
     async run(context) {
       const store = await context.openEmpty();
       const key = context.key();
-      const follower = await Follower.start(store, [key]);
+      const follower = await context.follow(store, [key]);
       const cursor = follower.lastCursor;
       await follower.stop();
       await putMany(store, key, 10);
       await deleteOne(store, key);
       await maintainAll(store, 3_600_000);
-      const kept = (await changesSince(store, [key], cursor)).map(summary);
+      const kept = (await context.changesSince(store, [key], cursor)).map(summary);
       assert.deepEqual(kept, [...Array.from({ length: 10 }, (_, i) => `v${i + 1}`), "-v10"]);
     },
   },
@@ -142,7 +146,7 @@ export const feedResumeCases: readonly StoreCase[] = [
       const clock = new MovableClock();
       const store = await context.openEmpty(clock);
       const key = context.key();
-      const follower = await Follower.start(store, [key]);
+      const follower = await context.follow(store, [key]);
       const cursor = follower.lastCursor;
       await follower.stop();
       await putMany(store, key, 300);
@@ -152,7 +156,7 @@ export const feedResumeCases: readonly StoreCase[] = [
       for (let attempt = 0; attempt < attempts; attempt += 1) {
         await maintainAll(store, 0);
         const code = await failureAt(store, cursor);
-        if (code === "cursor_expired") return await followOn(store, key);
+        if (code === "cursor_expired") return await followOn(context, store, key);
         assert.equal(code, undefined);
         await delay(20);
         await putOne(store, key, "newer");
@@ -163,8 +167,8 @@ export const feedResumeCases: readonly StoreCase[] = [
 ];
 
 /** A feed that was shortened is followed from now on as ever. */
-async function followOn(store: Store, key: Key): Promise<void> {
-  const follower = await Follower.start(store, [key]);
+async function followOn(context: StoreContext, store: Store, key: Key): Promise<void> {
+  const follower = await context.follow(store, [key]);
   const { version } = await putOne(store, key, "after housekeeping");
   await follower.untilCount(1);
   await follower.stop();

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { at, commit, committed, deleteOne, put, putMany, putOne, requestId } from "./build.ts";
 import { transaction, unique } from "./build.ts";
 import type { StoreCase } from "./context.ts";
-import { Follower, summariesOf, summary } from "./follower.ts";
+import { summariesOf, summary } from "./follower.ts";
 import { StateError } from "../errors.ts";
+import type { Transaction } from "../store.ts";
 
 /** The feed tells of every change once, and of each key's in order. */
 export const feedCases: readonly StoreCase[] = [
@@ -14,7 +15,7 @@ export const feedCases: readonly StoreCase[] = [
       const { store } = context;
       const key = context.key();
       await putOne(store, key, "before");
-      const follower = await Follower.start(store, [key]);
+      const follower = await context.follow(store, [key]);
       assert.equal(follower.changes.length, 0, "nothing of what was before");
       assert.equal(follower.cursors.length, 1, "the first batch says that it has caught up");
       const second = await putOne(store, key, "second");
@@ -38,17 +39,18 @@ export const feedCases: readonly StoreCase[] = [
     async run(context) {
       const { store } = context;
       const keys = Array.from({ length: 12 }, () => context.key());
-      const follower = await Follower.start(store, keys);
-      const round = keys.flatMap((key) => [
-        transaction({ puts: [put(key, unique())] }),
-        transaction({ puts: [put(key, unique())] }),
-        transaction({ deletes: [key] }),
-        transaction({ puts: [put(key, unique())] }),
-      ]);
-      for (const outcome of await store.commit(round)) committed(outcome);
-      await follower.untilCount(round.length);
-      for (const outcome of await store.commit(round)) committed(outcome);
-      await follower.untilCount(2 * round.length);
+      const follower = await context.follow(store, keys);
+      const round = (): readonly Transaction[] =>
+        keys.flatMap((key) => [
+          transaction({ puts: [put(key, unique())] }),
+          transaction({ puts: [put(key, unique())] }),
+          transaction({ deletes: [key] }),
+          transaction({ puts: [put(key, unique())] }),
+        ]);
+      for (const outcome of await store.commit(round())) committed(outcome);
+      await follower.untilCount(48);
+      for (const outcome of await store.commit(round())) committed(outcome);
+      await follower.untilCount(96);
       await follower.stop();
       for (const key of keys) {
         const seen = summariesOf(follower.changes, key);
@@ -67,7 +69,7 @@ export const feedCases: readonly StoreCase[] = [
       const { store } = context;
       const keys = context.taggedKeys(6);
       for (const key of keys.slice(3)) await putMany(store, key, 2);
-      const follower = await Follower.start(store, keys);
+      const follower = await context.follow(store, keys);
       const puts = keys.slice(0, 3).map((key) => put(key, "x"));
       committed(await commit(store, { puts, deletes: keys.slice(3) }));
       await follower.untilCount(6);
@@ -86,7 +88,7 @@ export const feedCases: readonly StoreCase[] = [
       const request = requestId();
       await putMany(store, key, 5);
       committed(await commit(store, { request, puts: [put(key, "once")] }));
-      const follower = await Follower.start(store, [key, none, last]);
+      const follower = await context.follow(store, [key, none, last]);
       const absent = { kind: "absent", key } as const;
       assert.equal(
         (await commit(store, { conditions: [absent], puts: [put(key, "no")] })).outcome,
@@ -113,7 +115,7 @@ export const feedCases: readonly StoreCase[] = [
     async run(context) {
       const { store } = context;
       const keys = [context.key(), context.key()];
-      const followers = await Promise.all([1, 2, 3].map(() => Follower.start(store, keys)));
+      const followers = await Promise.all([1, 2, 3].map(() => context.follow(store, keys)));
       for (const key of keys) await putMany(store, key, 20);
       for (const follower of followers) {
         await follower.untilCount(40);
@@ -131,7 +133,7 @@ export const feedCases: readonly StoreCase[] = [
     async run(context) {
       const { store } = context;
       const key = context.key();
-      const follower = await Follower.start(store, [key]);
+      const follower = await context.follow(store, [key]);
       await putOne(store, key, "seen");
       await follower.untilCount(1);
       const cursor = follower.lastCursor;
@@ -153,8 +155,8 @@ export const feedCases: readonly StoreCase[] = [
       const keys = [context.key(), context.key(), context.key()];
       const [other, workers] = await Promise.all([context.open(), context.workers(2)]);
       const followers = await Promise.all([
-        Follower.start(store, keys),
-        Follower.start(other, keys),
+        context.follow(store, keys),
+        context.follow(other, keys),
       ]);
       const tasks = workers.map((worker, i) =>
         worker.run("putValues", { keys, writer: `w${i}`, count: 90, atOnce: 6 }),

@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import type { Key } from "../key.ts";
-import type { Change, ChangeBatch, Cursor, Store } from "../store.ts";
+import type { Change, ChangeBatch, Cursor } from "../store.ts";
 
-/** How long a change may take to reach a follower before a case gives up on it. */
-const PATIENCE_MS = 15_000;
+export interface FollowerOptions {
+  /** The keys whose changes count; other cases write to the same store. */
+  readonly keys: readonly Key[];
+  readonly patienceMs: number;
+  /** Ends the feed. */
+  readonly abort: AbortController;
+}
 
 /**
  * Follows the feed in the background and keeps what concerns its own keys: other cases write to the
@@ -14,27 +19,22 @@ export class Follower {
   /** Each batch's cursor, with how many of `changes` lie before it. */
   readonly cursors: { readonly cursor: Cursor; readonly seen: number }[] = [];
   caughtUpBatches = 0;
+  /** Settles when the feed ends; rejects where it fails. */
+  readonly ended: Promise<void>;
   readonly #keys: ReadonlySet<Key>;
-  readonly #abort = new AbortController();
-  readonly #reading: Promise<void>;
+  readonly #patienceMs: number;
+  readonly #abort: AbortController;
   readonly #positions = new Map<number, string>();
-  #failure: unknown;
+  #failure: Error | undefined;
   #wake = Promise.withResolvers<void>();
 
-  private constructor(store: Store, after: Cursor | "now", keys: readonly Key[]) {
-    this.#keys = new Set(keys);
-    this.#reading = this.#read(store.changes(after, this.#abort.signal));
-  }
-
-  /** Starts to follow; from `"now"`, answers when "now" has been reached. */
-  static async start(
-    store: Store,
-    keys: readonly Key[],
-    after: Cursor | "now" = "now",
-  ): Promise<Follower> {
-    const follower = new Follower(store, after, keys);
-    if (after === "now") await follower.until("the start", () => follower.caughtUpBatches > 0);
-    return follower;
+  /** Starts to follow. A change that takes longer than `patienceMs` counts as missing. */
+  constructor(batches: AsyncIterable<ChangeBatch>, options: FollowerOptions) {
+    this.#keys = new Set(options.keys);
+    this.#patienceMs = options.patienceMs;
+    this.#abort = options.abort;
+    this.ended = this.#read(batches);
+    this.ended.catch((error: unknown) => this.#fail(error));
   }
 
   /** Answers when the follower has seen enough; fails after a while, or where the feed ends. */
@@ -43,11 +43,11 @@ export class Follower {
     const timer = setTimeout(() => {
       late = true;
       this.#wakeUp();
-    }, PATIENCE_MS);
+    }, this.#patienceMs);
     try {
       while (!check()) {
         if (this.#failure !== undefined) throw this.#failure;
-        assert.ok(!late, `${what}: not within ${PATIENCE_MS} ms; seen ${this.describe()}`);
+        assert.ok(!late, `${what}: not within ${this.#patienceMs} ms; seen ${this.describe()}`);
         await this.#wake.promise;
       }
     } finally {
@@ -66,11 +66,10 @@ export class Follower {
     return this.changes;
   }
 
-  /** Ends it. A follower of a live store ends by itself soon after its signal. */
+  /** Ends it, and fails with what went wrong meanwhile. */
   async stop(): Promise<void> {
     this.#abort.abort();
-    await this.#reading;
-    if (this.#failure !== undefined) throw this.#failure;
+    await this.ended;
   }
 
   /** What was seen, short enough for a message. */
@@ -86,12 +85,11 @@ export class Follower {
   }
 
   async #read(batches: AsyncIterable<ChangeBatch>): Promise<void> {
-    try {
-      for await (const batch of batches) this.#take(batch);
-      assert.ok(this.#abort.signal.aborted, "a feed ends only when its signal aborts");
-    } catch (error) {
-      this.#failure = error;
-    }
+    for await (const batch of batches) this.#take(batch);
+  }
+
+  #fail(error: unknown): void {
+    this.#failure = error instanceof Error ? error : new Error(String(error));
     this.#wakeUp();
   }
 
@@ -108,7 +106,12 @@ export class Follower {
         reached !== undefined && reached >= change.position,
         "the cursor is past the batch",
       );
-      if (this.#keys.has(change.key)) this.changes.push(change);
+      if (!this.#keys.has(change.key)) continue;
+      assertFollows(
+        change,
+        this.changes.findLast(({ key }) => key === change.key),
+      );
+      this.changes.push(change);
     }
     this.cursors.push({ cursor: batch.cursor, seen: this.changes.length });
     if (batch.caughtUp) this.caughtUpBatches += 1;
@@ -122,6 +125,20 @@ export class Follower {
   }
 }
 
+/** Versions are dense, so a change tells whether one was left out or came twice before it. */
+function assertFollows(change: Change, before: Change | undefined): void {
+  if (before === undefined) return;
+  const what = `${summary(change)} after ${summary(before)} of ${change.key}`;
+  if (before.deleted) {
+    assert.ok(!change.deleted, `a put comes after a delete, not ${what}`);
+    assert.notEqual(change.incarnation, before.incarnation, `another life, ${what}`);
+    assert.equal(change.version, 1, what);
+    return;
+  }
+  assert.equal(change.incarnation, before.incarnation, `one life, ${what}`);
+  assert.equal(change.version, before.version + (change.deleted ? 0 : 1), what);
+}
+
 /** A change in a few characters: `v3` for a put, `-v3` for a delete. */
 export function summary(change: Change): string {
   return `${change.deleted ? "-" : ""}v${change.version}`;
@@ -130,14 +147,4 @@ export function summary(change: Change): string {
 /** What a follower saw of one key, in order. */
 export function summariesOf(changes: readonly Change[], key: Key): readonly string[] {
   return changes.filter((change) => change.key === key).map(summary);
-}
-
-/** Reads the feed from a cursor to the present. */
-export async function changesSince(
-  store: Store,
-  keys: readonly Key[],
-  cursor: Cursor,
-): Promise<readonly Change[]> {
-  const follower = await Follower.start(store, keys, cursor);
-  return follower.drain();
 }

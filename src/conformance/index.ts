@@ -56,6 +56,9 @@ export interface StoreConformance extends StoreFacts {
   readonly exceptions?: Readonly<Record<string, string>>;
 }
 
+/** Half a case's time: a feed that is silent fails with what it did say. */
+const PATIENCE_MS = 30_000;
+
 /** Longest time that one case may take. */
 const CASE_TIMEOUT_MS = 60_000;
 
@@ -77,6 +80,7 @@ export function storeConformance(suite: StoreConformance): void {
         open: suite.openStore,
         newUrl: suite.url,
         startWorker: processStarter(suite.module ?? defaultModule()),
+        patienceMs: PATIENCE_MS,
       });
     });
     after(() => opened?.store.close());

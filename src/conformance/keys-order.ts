@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { commit, deleteOne, keyOf, putKeys, putMany, putOne, readOne, textOf } from "./build.ts";
 import type { StoreCase } from "./context.ts";
 import { unique } from "./build.ts";
-import { keyAfter, prefixEnd, type Key } from "../key.ts";
+import { compareKeys, keyAfter, prefixEnd, type Key } from "../key.ts";
 import { KEY_BYTES_MAX } from "../limits.ts";
 import type { KeyInfo, Store } from "../store.ts";
 
@@ -147,6 +147,8 @@ export async function listAll(store: Store, prefix: string, limit: number): Prom
   for (let from = prefix; ;) {
     const page = await store.keys({ from, to, limit });
     assert.ok(page.length <= limit, `a page of ${limit} holds no more`);
+    const isEarly = page.some(({ key }) => compareKeys(key, from) < 0);
+    assert.ok(!isEarly, "no key lies before the lower bound");
     all.push(...page);
     const last = page.at(-1);
     if (last === undefined || page.length < limit) return all;
@@ -184,6 +186,22 @@ export const keyCases: readonly StoreCase[] = [
         left.map(textOf),
         keys.map((key, i) => (i % 2 === 0 ? undefined : `of ${key}`)),
       );
+    },
+  },
+  {
+    name: "takes odd keys whole, with nothing before them, in a store of their own",
+    async run(context) {
+      const store = await context.openEmpty();
+      const reserved = new Set(["-", ".", ".."]);
+      const keys = ODD_ENDS.filter((end) => !reserved.has(end)).map(keyOf);
+      await putKeys(store, keys);
+      for (const key of keys) {
+        assert.equal(textOf(await readOne(store, key)), `of ${key}`, JSON.stringify(key));
+      }
+      const listed = await store.keys({ from: "", to: undefined, limit: 1000 });
+      assert.deepEqual(keysOf(listed), byBytes(keys));
+      for (const key of keys) assert.equal(await deleteOne(store, key), 1, JSON.stringify(key));
+      assert.deepEqual(await store.keys({ from: "", to: undefined, limit: 1000 }), []);
     },
   },
   {

@@ -13,7 +13,7 @@ import {
 import { readEntry, readOne, requestId, textOf, unique } from "./build.ts";
 import type { StoreCase } from "./context.ts";
 import { assertGone } from "./deletes.ts";
-import { changesSince, Follower, summary } from "./follower.ts";
+import { summary } from "./follower.ts";
 import { assertDense } from "./races.ts";
 import type { Written } from "./tasks.ts";
 
@@ -67,7 +67,7 @@ export const restartCases: readonly StoreCase[] = [
       const url = await context.newUrl();
       const key = context.key();
       const first = await context.open(url);
-      const follower = await Follower.start(first, [key]);
+      const follower = await context.follow(first, [key]);
       await putOne(first, key, "one");
       await follower.untilCount(1);
       const cursor = follower.lastCursor;
@@ -77,7 +77,7 @@ export const restartCases: readonly StoreCase[] = [
       await first.close();
       const second = await context.open(url);
       await putOne(second, key, "reborn");
-      const missed = await changesSince(second, [key], cursor);
+      const missed = await context.changesSince(second, [key], cursor);
       assert.deepEqual(missed.map(summary), ["v2", "-v2", "v1"]);
     },
   },

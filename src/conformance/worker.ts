@@ -17,7 +17,7 @@ try {
   if (openAny === undefined) throw new Error(`${module} exports neither openStore nor open`);
   const store = await openAny(url, storeOptions(systemClock));
   process.on("message", (message) => void carryOut(store, message as WorkerTask));
-  process.once("disconnect", () => void store.close().then(() => process.exit(0)));
+  process.once("disconnect", () => void store.close());
   send({ kind: "ready" });
 } catch (error) {
   send({ kind: "failed", id: undefined, reason: describe(error) });

@@ -49,6 +49,9 @@ export function processStarter(module: string): StartWorker {
   };
 }
 
+/** A process that has closed its store has nothing left to live for. */
+const STOP_MS = 10_000;
+
 interface Pending {
   resolve(result: unknown): void;
   reject(reason: Error): void;
@@ -90,21 +93,27 @@ class ForkedWorker implements WorkerProcess {
   }
 
   async kill(): Promise<void> {
-    await this.#end(() => this.#child.kill("SIGKILL"));
+    const exited = this.#exited();
+    this.#child.kill("SIGKILL");
+    await exited;
   }
 
   async stop(): Promise<void> {
-    await this.#end(() => this.#child.connected && this.#child.disconnect());
+    const exited = this.#exited();
+    if (this.#child.connected) this.#child.disconnect();
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.#child.kill("SIGKILL");
+    }, STOP_MS);
+    await exited;
+    clearTimeout(timer);
+    if (late) throw new Error(`a closed store kept its process alive for ${STOP_MS} ms`);
   }
 
-  async #end(act: () => unknown): Promise<void> {
+  async #exited(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const exited = once(this.#child, "exit");
-    act();
-    const lateMs = 10_000;
-    const late = setTimeout(() => this.#child.kill("SIGKILL"), lateMs);
-    await exited;
-    clearTimeout(late);
+    await once(this.#child, "exit");
   }
 
   #receive(message: WorkerMessage, opening: PromiseWithResolvers<void>): void {
