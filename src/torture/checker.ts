@@ -29,21 +29,34 @@ export function checkKey(record: KeyRecord): readonly Violation[] {
   // Without a true order of writes, times would only repeat what has been said.
   if (violations.length > 0) return violations;
   const times = new Times(sequence);
-  for (const call of record.calls) applyCall(call, sequence, { times, report });
-  checkDeletes(record, sequence, { times, report });
+  const parts = { times, report, firstStarts: firstStartsOf(record.calls) };
+  for (const call of record.calls) applyCall(call, sequence, parts);
+  checkDeletes(record, sequence, parts);
   times.placeAbsent(report);
   times.check(report);
   return violations;
 }
 
+/** When each id was first sent: one that was sent again may have taken effect the first time. */
+function firstStartsOf(calls: readonly Call[]): ReadonlyMap<string, number> {
+  const starts = new Map<string, number>();
+  for (const call of calls) {
+    if (call.op !== "put") continue;
+    starts.set(call.id, Math.min(call.start, starts.get(call.id) ?? Infinity));
+  }
+  return starts;
+}
+
 interface CheckParts {
+  readonly firstStarts: ReadonlyMap<string, number>;
   readonly times: Times;
   readonly report: (kind: Violation["kind"], message: string, ...witness: unknown[]) => void;
 }
 
-function applyCall(call: Call, sequence: Sequence, { times, report }: CheckParts): void {
+function applyCall(call: Call, sequence: Sequence, parts: CheckParts): void {
+  const { times, report } = parts;
   if (call.op === "put") {
-    applyPut(call, sequence, { times, report });
+    applyPut(call, sequence, parts);
     return;
   }
   if (call.outcome !== "ok") return;
@@ -65,15 +78,16 @@ function applyCall(call: Call, sequence: Sequence, { times, report }: CheckParts
 function applyPut(
   call: Extract<Call, { op: "put" }>,
   sequence: Sequence,
-  { times, report }: CheckParts,
+  { times, report, firstStarts }: CheckParts,
 ): void {
   const { cas } = call;
+  const sent = { start: firstStarts.get(call.id) ?? call.start, end: call.end };
   if (call.outcome === "ok") {
     if (cas !== undefined && call.version !== cas + 1) {
       report("condition", `a put on version ${cas} became version ${call.version}`, call);
     }
     const index = sequence.puts.get(entryName(call));
-    times.happenedAfter(index, call);
+    times.happenedAfter(index, sent);
     times.happenedBefore(index, call);
   } else if (call.outcome === "conflict") {
     if ((call.current?.version ?? 0) === cas) {
@@ -83,7 +97,7 @@ function applyPut(
     else times.sawLatest(sequence.puts.get(entryName(call.current)), call);
   } else if (call.outcome === "unknown") {
     for (const [name, id] of sequence.ids) {
-      if (id === call.id) times.happenedAfter(sequence.puts.get(name), call);
+      if (id === call.id) times.happenedAfter(sequence.puts.get(name), sent);
     }
   }
 }

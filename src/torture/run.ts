@@ -1,0 +1,256 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { checkKey } from "./checker.ts";
+import { pick, seededRandom, type Random } from "./random.ts";
+import type { Call, KeyRecord, Violation } from "./record.ts";
+import { idOfValue, monotonicNs, RecordingClient } from "./recording-client.ts";
+import { RecordingWatcher } from "./recording-watcher.ts";
+
+export interface TortureOptions {
+  /** Base URLs of server processes over one store. Each client calls all of them in turn. */
+  readonly servers: readonly string[];
+  readonly seed: number;
+  readonly seconds: number;
+  readonly clients: number;
+  /** Keys that all clients write, and keys that each writes seldom. */
+  readonly hotKeys: number;
+  readonly coldKeys: number;
+  /** Whether the store has a feed: without it, keys are never deleted. */
+  readonly hasFeed: boolean;
+  /** No answer within this long counts as unknown, in milliseconds. */
+  readonly callTimeoutMs: number;
+  /** Between two calls of a client, at most, in milliseconds. */
+  readonly pauseMs: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (calls: number) => void;
+}
+
+export interface TortureResult {
+  readonly calls: readonly Call[];
+  readonly acknowledged: number;
+  readonly unknown: number;
+  readonly refused: number;
+  readonly versions: number;
+  readonly deliveries: number;
+  readonly resumes: number;
+  readonly violations: readonly Violation[];
+  /** The longest time without any acknowledged call, in milliseconds, and how long one call took. */
+  readonly longestStallMs: number;
+  readonly longestCallMs: number;
+}
+
+/** How long the watchers may take to be told of the last writes, in nanoseconds. */
+const SETTLE_NS = 30e9;
+
+const WATCHERS = 2;
+
+/**
+ * Loads servers with overlapping calls while somebody else hurts them, then reads everything at rest
+ * and checks what was promised. What the clients do follows from the seed; how it interleaves does not.
+ */
+export async function torture(options: TortureOptions): Promise<TortureResult> {
+  const random = seededRandom(options.seed);
+  const prefix = `torture-${options.seed}-${randomUUID()}/`;
+  const names = (kind: string, count: number): string[] =>
+    Array.from({ length: count }, (_, index) => `${prefix}${kind}-${index}`);
+  const keys = { hot: names("hot", options.hotKeys), cold: names("cold", options.coldKeys) };
+  const watchers = options.hasFeed ? newWatchers(options, prefix, random) : [];
+  await Promise.all(watchers.map((watcher) => watcher.start()));
+
+  const calls: Call[] = [];
+  const onCall = (call: Call): void => {
+    calls.push(call);
+    options.onProgress?.(calls.length);
+  };
+  const end = monotonicNs() + options.seconds * 1e9;
+  const isOver = (): boolean => monotonicNs() > end || options.signal?.aborted === true;
+  await Promise.all(
+    Array.from({ length: options.clients }, (_, index) =>
+      runClient(
+        { index, keys, isOver, random: seededRandom(options.seed * 1000 + index), onCall },
+        options,
+      ),
+    ),
+  );
+  return conclude(options, { keys: [...keys.hot, ...keys.cold], calls, watchers });
+}
+
+function newWatchers(
+  options: TortureOptions,
+  prefix: string,
+  random: Random,
+): readonly RecordingWatcher[] {
+  return Array.from(
+    { length: WATCHERS },
+    (_, index) =>
+      new RecordingWatcher({
+        name: `watcher-${index}`,
+        servers: options.servers,
+        prefix,
+        random: seededRandom(Math.floor(random() * 1e9)),
+      }),
+  );
+}
+
+interface ClientParts {
+  readonly index: number;
+  readonly keys: { readonly hot: readonly string[]; readonly cold: readonly string[] };
+  readonly isOver: () => boolean;
+  readonly random: Random;
+  readonly onCall: (call: Call) => void;
+}
+
+async function runClient(parts: ClientParts, options: TortureOptions): Promise<void> {
+  const { random, index, keys } = parts;
+  const client = new RecordingClient({
+    name: `client-${index}`,
+    baseUrl: () => pick(random, options.servers),
+    onCall: parts.onCall,
+    timeoutMs: options.callTimeoutMs,
+  });
+  let count = 0;
+  while (!parts.isOver()) {
+    const key = random() < 0.5 ? pick(random, keys.hot) : pick(random, keys.cold);
+    const id = `c${index}-${(count += 1)}`;
+    await callOnce(client, { key, id, random, hasFeed: options.hasFeed });
+    if (options.pauseMs > 0) await sleep(random() * options.pauseMs);
+  }
+}
+
+interface CallParts {
+  readonly key: string;
+  readonly id: string;
+  readonly random: Random;
+  readonly hasFeed: boolean;
+}
+
+async function callOnce(client: RecordingClient, parts: CallParts): Promise<void> {
+  const { key, id, random, hasFeed } = parts;
+  const dice = random();
+  if (dice < 0.4) await client.put(key, id, { bytes: Math.floor(random() * 200) });
+  else if (dice < 0.5) await putSafely(client, key, id);
+  else if (dice < 0.62) await putOnLatest(client, parts);
+  else if (dice < 0.65 && hasFeed) await client.delete(key);
+  else if (dice < 0.75) await client.getVersion(key, 1 + Math.floor(random() * 20));
+  else await client.get(key);
+}
+
+/** A put with a request id, sent again while its outcome is unknown: it must happen once. */
+async function putSafely(client: RecordingClient, key: string, id: string): Promise<void> {
+  const attempts = 3;
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const call = await client.put(key, id, { requestId: id });
+    if (call.outcome !== "unknown") return;
+  }
+}
+
+async function putOnLatest(client: RecordingClient, { key, id, random }: CallParts): Promise<void> {
+  const read = await client.get(key);
+  if (read.op !== "get" || read.outcome !== "ok") return;
+  // Now and then deliberately wrong, so that refusals are seen too.
+  const cas = (read.seen?.version ?? 0) + (random() < 0.1 ? 1 : 0);
+  await client.put(key, id, { cas });
+}
+
+interface Finished {
+  readonly keys: readonly string[];
+  readonly calls: readonly Call[];
+  readonly watchers: readonly RecordingWatcher[];
+}
+
+async function conclude(options: TortureOptions, parts: Finished): Promise<TortureResult> {
+  const { keys, calls, watchers } = parts;
+  const finals = new Map<string, KeyRecord["final"]>();
+  for (const key of keys) finals.set(key, await readFinal(options.servers, key));
+  const latest = new Map(
+    [...finals].map(([key, final]) => {
+      const last = final.at(-1);
+      return [key, last === undefined ? "" : `${last.incarnation}.${last.version}`] as const;
+    }),
+  );
+  const settled = monotonicNs() + SETTLE_NS;
+  while (watchers.some((each) => !each.hasReached(latest)) && monotonicNs() < settled) {
+    await sleep(20);
+  }
+  await Promise.all(watchers.map((watcher) => watcher.stop()));
+
+  const violations = watchers.flatMap((watcher) => watcher.violations);
+  for (const key of keys) {
+    const final = finals.get(key) ?? [];
+    const mine = calls.filter((call) => call.key === key);
+    const told = watchers.map(({ deliveries }) => deliveries.filter((each) => each.key === key));
+    for (const deliveries of options.hasFeed ? told : [undefined]) {
+      violations.push(...checkKey({ key, calls: mine, deliveries, final }));
+    }
+  }
+  return summarize(calls, { finals, watchers, violations });
+}
+
+/** Reads a key's whole history, over whichever server answers. */
+async function readFinal(servers: readonly string[], key: string): Promise<KeyRecord["final"]> {
+  const deadline = monotonicNs() + SETTLE_NS;
+  for (let attempt = 0; ; attempt += 1) {
+    const server = servers[attempt % servers.length] ?? "";
+    try {
+      return await readHistory(server, key);
+    } catch (error) {
+      if (monotonicNs() > deadline) throw error;
+      await sleep(100);
+    }
+  }
+}
+
+async function readHistory(server: string, key: string): Promise<KeyRecord["final"]> {
+  const found: KeyRecord["final"][number][] = [];
+  const path = `${server}/${encodeURIComponent(key)}/versions?values=true&limit=1000`;
+  for (let before = ""; ;) {
+    const response = await fetch(path + before, { signal: AbortSignal.timeout(10_000) });
+    if (response.status === 404) return [];
+    if (response.status !== 200) throw new Error(`the history of ${key}: ${response.status}`);
+    const page = (await response.json()) as {
+      readonly versions: readonly { version: number; etag: string; value: string }[];
+      readonly next?: number;
+    };
+    for (const { version, etag, value } of page.versions) {
+      found.unshift({
+        incarnation: etag.slice(1, etag.lastIndexOf(".")),
+        version,
+        id: idOfValue(value),
+      });
+    }
+    if (page.next === undefined) return found;
+    before = `&before=${page.next}`;
+  }
+}
+
+function summarize(
+  calls: readonly Call[],
+  rest: {
+    readonly finals: ReadonlyMap<string, KeyRecord["final"]>;
+    readonly watchers: readonly RecordingWatcher[];
+    readonly violations: readonly Violation[];
+  },
+): TortureResult {
+  const count = (outcome: Call["outcome"]): number =>
+    calls.filter((call) => call.outcome === outcome).length;
+  const ends = calls
+    .filter((call) => call.outcome === "ok")
+    .map(({ end }) => end)
+    .toSorted((a, b) => a - b);
+  const stalls = ends.slice(1).map((end, index) => end - (ends[index] ?? end));
+  const toMs = (values: readonly number[]): number =>
+    Math.round(values.reduce((most, value) => Math.max(most, value), 0) / 1e6);
+  return {
+    calls,
+    acknowledged: count("ok"),
+    unknown: count("unknown"),
+    refused: count("no"),
+    versions: [...rest.finals.values()].reduce((sum, { length }) => sum + length, 0),
+    deliveries: rest.watchers.reduce((sum, { deliveries }) => sum + deliveries.length, 0),
+    resumes: rest.watchers.reduce((sum, { resumes }) => sum + resumes, 0),
+    violations: rest.violations,
+    longestStallMs: toMs(stalls),
+    longestCallMs: toMs(calls.map(({ start, end }) => end - start)),
+  };
+}
