@@ -1,0 +1,82 @@
+import { spawn, type ChildProcessByStdio } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { waitUntil } from "../servers/process.ts";
+
+const LAUNCHER = join(import.meta.dirname, "../../bin/vss.mjs");
+
+export interface RunOptions {
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** The program to run, where it is not this checkout's. */
+  readonly launcher?: string;
+}
+
+export interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A command under way, in a process of its own. */
+export class VssProcess {
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #exit: Promise<unknown>;
+  stdout = "";
+  stderr = "";
+
+  constructor(args: readonly string[], options: RunOptions) {
+    const { cwd, env = {}, launcher = LAUNCHER } = options;
+    this.#child = spawn(process.execPath, [launcher, ...args], {
+      cwd,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { PATH: process.env["PATH"] ?? "", ...env },
+    });
+    this.#child.stdout.setEncoding("utf8").on("data", (text: string) => (this.stdout += text));
+    this.#child.stderr.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
+    this.#exit = once(this.#child, "close");
+    // A test that dies must not leave its processes behind.
+    const end = (): void => void this.#child.kill("SIGKILL");
+    process.once("exit", end);
+    this.#child.once("close", () => process.removeListener("exit", end));
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  async ended(): Promise<Result> {
+    await this.#exit;
+    return { code: this.#child.exitCode, stdout: this.stdout, stderr: this.stderr };
+  }
+
+  /** The URL that a server says it listens on. */
+  async listening(): Promise<string> {
+    await waitUntil("a server's first line", () => {
+      if (this.#child.exitCode !== null) throw new Error(`it ended: ${this.stderr}`);
+      return this.stdout.includes("\nTry: ");
+    });
+    const url = /Listening on (http:\/\/\S+),/.exec(this.stdout)?.[1];
+    if (url === undefined) throw new Error(`no URL in: ${this.stdout}`);
+    return url;
+  }
+}
+
+/** Runs a command to its end. */
+export async function vss(args: readonly string[], options: RunOptions): Promise<Result> {
+  return new VssProcess(args, options).ended();
+}
+
+/** Starts a server on a free port. */
+export async function serve(
+  args: readonly string[],
+  options: RunOptions,
+): Promise<{ readonly server: VssProcess; readonly url: string }> {
+  const server = new VssProcess(["--port", "0", ...args], options);
+  return { server, url: await server.listening() };
+}
