@@ -7,25 +7,33 @@ const READONLY = 8;
 const IOERR = 10;
 const PROTOCOL = 15;
 
-/** What each primary result code means for our callers. What is not here is unknown. */
+/** Extended codes: the system took no more bytes for the file, or for the log's shared memory. */
+const IOERR_WRITE = 778;
+const IOERR_SHMSIZE = 4874;
+
+const FULL = "The disk is full, or the database has reached its largest size.";
+const REFUSED =
+  "The operating system takes no more bytes for the database: a quota, a limit on the size of " +
+  "files, or a failing disk.";
+
+/** What each result code means for our callers: primary ones, and extended ones that differ. */
 const CODES: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   3: ["store_denied", "The operating system denied access to the database file."],
   [BUSY]: ["store_unavailable", "Another process kept the database locked."],
   [LOCKED]: ["store_unavailable", "Another process kept the database locked."],
   7: ["store_unavailable", "The database ran out of memory."],
   [READONLY]: ["store_read_only", "The database file, its folder or its disk is read-only."],
-  [IOERR]: [
-    "store_unavailable",
-    "The operating system refused to read or write the database file: a failing disk, a quota or a limit on the size of files.",
-  ],
+  [IOERR]: ["store_unavailable", "The operating system failed to read or write the database."],
   11: [
     "store_unavailable",
     "The database file is damaged. Stop the server and restore the file from a backup.",
   ],
-  13: ["store_full", "The disk is full, or the database has reached its largest size."],
+  13: ["store_full", FULL],
   14: ["store_unavailable", "The database file cannot be opened."],
   [PROTOCOL]: ["store_unavailable", "Another process kept the database locked."],
   23: ["store_denied", "SQLite denied access to the database file."],
+  [IOERR_WRITE]: ["store_full", REFUSED],
+  [IOERR_SHMSIZE]: ["store_full", REFUSED],
   26: ["store_incompatible", "The file is not a SQLite database. Choose another file."],
 };
 
@@ -42,12 +50,13 @@ export function isBusy(error: unknown): boolean {
 }
 
 /**
- * Whether a COMMIT that failed may have happened. SQLite rolls it back, but where the disk failed, all
- * of it may stand in the log already, and the next start would then find it there. A full disk
- * stops it before its last page, without which the log does not count it.
+ * Whether a COMMIT that failed may have happened. SQLite rolls it back, but where the disk failed after
+ * all of it was written to the log, the next start would find it there. A write that was refused stops
+ * it before its last page, without which the log does not count it.
  */
 export function appliedByFailedCommit(error: unknown): Applied {
   const code = resultCodeOf(error);
+  if (code === IOERR_WRITE) return "no";
   return code === undefined || (code & 0xff) === IOERR ? "unknown" : "no";
 }
 
@@ -70,7 +79,7 @@ export function describeCause(error: unknown): string | undefined {
 export function classify(error: unknown, applied: Applied = "no"): StateError {
   if (error instanceof StateError) return error;
   const code = resultCodeOf(error);
-  const known = code === undefined ? undefined : CODES[code & 0xff];
+  const known = code === undefined ? undefined : (CODES[code] ?? CODES[code & 0xff]);
   if (applied === "unknown") {
     const why = known?.[1] ?? "The database failed.";
     return new StateError(

@@ -18,10 +18,21 @@ const FREE_BYTES_LOW = 256 * 1024 * 1024;
 export async function prepareFile(file: string): Promise<void> {
   try {
     if (await checkExisting(file)) return;
-    await mkdir(dirname(file), { recursive: true });
+    await makeFolder(dirname(file));
     await access(dirname(file), constants.W_OK | constants.X_OK);
   } catch (error) {
     throw error instanceof StateError ? error : toStateError(error);
+  }
+}
+
+/** Makes a folder, and those above it, such that they outlive a loss of power. */
+async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true });
+  if (first === undefined) return;
+  // A new folder is an entry of the one above it. SQLite sees to the entries of its own files.
+  for (let made = folder; made.length >= first.length; made = dirname(made)) {
+    await using parent = await open(dirname(made), "r");
+    await parent.sync();
   }
 }
 
@@ -39,17 +50,13 @@ async function checkExisting(file: string): Promise<boolean> {
   }
   await access(file, constants.R_OK | constants.W_OK);
   await access(dirname(file), constants.W_OK | constants.X_OK);
-  const handle = await open(file, "r");
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEADER.length), 0, HEADER.length);
-    if (bytesRead > 0 && buffer.toString("latin1", 0, bytesRead) !== HEADER) {
-      throw new StateError(
-        "store_incompatible",
-        "The file is not a SQLite database. Choose another file.",
-      );
-    }
-  } finally {
-    await handle.close();
+  await using handle = await open(file, "r");
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEADER.length), 0, HEADER.length);
+  if (bytesRead > 0 && buffer.toString("latin1", 0, bytesRead) !== HEADER) {
+    throw new StateError(
+      "store_incompatible",
+      "The file is not a SQLite database. Choose another file.",
+    );
   }
   return true;
 }

@@ -1,0 +1,31 @@
+import { at, committed, keyOf, put, transaction } from "../../src/conformance/build.ts";
+import { systemClock } from "../../src/telemetry/clock.ts";
+import { openUntended, type Acknowledged } from "./sqlite-support.ts";
+
+/** A process of its own: puts batches to keys that others write too, and tells of each answer. */
+
+const BATCH_ITEMS = 32;
+
+const [file = "", name = "", keys = "", forMs = ""] = process.argv.slice(2);
+
+const store = await openUntended(file);
+process.send?.("ready");
+const end = systemClock.monotonic() + Number(forMs);
+for (let next = 0; systemClock.monotonic() < end; next += BATCH_ITEMS) {
+  const puts = Array.from({ length: BATCH_ITEMS }, (_, i) =>
+    put(keyOf(`key-${(next + i) % Number(keys)}`), `${name}-${next + i}`),
+  );
+  const started = systemClock.monotonic();
+  const outcomes = await store.commit(puts.map((one) => transaction({ puts: [one] })));
+  const waitedMs = systemClock.monotonic() - started;
+  const acknowledged: Acknowledged = {
+    puts: puts.map(({ key, value }, i) => {
+      const { version } = at(committed(at(outcomes, i)).puts, 0);
+      return [key, version, Buffer.from(value).toString()];
+    }),
+    waitedMs,
+  };
+  process.send?.(acknowledged);
+}
+await store.close();
+process.disconnect();

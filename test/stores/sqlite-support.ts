@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { after } from "node:test";
+import { StateError, type ErrorCode } from "../../src/errors.ts";
+import type { Store, StoreOptions } from "../../src/store.ts";
+import { open } from "../../src/stores/sqlite/store.ts";
+import { systemClock } from "../../src/telemetry/clock.ts";
+import { silentLog } from "../../src/telemetry/log.ts";
+import { removeFolder, temporaryFolder } from "../servers/process.ts";
+
+/** A folder that goes away with the test file's process. */
+export async function newFolder(): Promise<string> {
+  const folder = await temporaryFolder("sqlite");
+  after(() => removeFolder(folder));
+  return folder;
+}
+
+/** The path of a database that does not exist yet, in a folder of its own. */
+export async function newFile(): Promise<string> {
+  return join(await newFolder(), "state.db");
+}
+
+/** Opens a store that a test which fails need not close: it would keep the process from ending. */
+export async function openStore(file: string, more: Partial<StoreOptions> = {}): Promise<Store> {
+  const store = await openUntended(file, more);
+  after(() => store.close());
+  return store;
+}
+
+export async function openUntended(file: string, more: Partial<StoreOptions> = {}): Promise<Store> {
+  return open(`sqlite:${file}`, {
+    clock: systemClock,
+    log: silentLog,
+    timeoutMs: 10_000,
+    connectTimeoutMs: 10_000,
+    ...more,
+  });
+}
+
+/** Another connection to a store's file, past the store. */
+export function openFile(file: string): DatabaseSync {
+  return new DatabaseSync(file, { timeout: 5_000 });
+}
+
+/** The only value that a statement answers. */
+export function valueOf(db: DatabaseSync, sql: string): unknown {
+  return Object.values(db.prepare(sql).get() ?? {})[0];
+}
+
+export function isStateError(code: ErrorCode, applied: "no" | "unknown" = "no") {
+  return (error: unknown): boolean => {
+    assert.ok(error instanceof StateError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.equal(error.applied, applied, error.message);
+    return true;
+  };
+}
+
+/** What a writing process tells of one batch, when it has been acknowledged. */
+export interface Acknowledged {
+  /** Key, version and value of each put. */
+  readonly puts: readonly (readonly [key: string, version: number, value: string])[];
+  readonly waitedMs: number;
+}
+
+/** A process that puts to the file without pause: see `sqlite-process.ts`. */
+export interface WritingProcess {
+  readonly child: ChildProcess;
+  readonly acknowledged: readonly Acknowledged[];
+  /** Answers when the process has ended, whatever ended it. */
+  ended(): Promise<void>;
+}
+
+export async function startWriting(
+  file: string,
+  task: { readonly name: string; readonly keys: number; readonly forMs: number },
+): Promise<WritingProcess> {
+  const program = new URL("./sqlite-process.ts", import.meta.url);
+  const child = fork(program, [file, task.name, String(task.keys), String(task.forMs)]);
+  const acknowledged: Acknowledged[] = [];
+  const ended = once(child, "exit");
+  await once(child, "message");
+  child.on("message", (message) => acknowledged.push(message as Acknowledged));
+  return {
+    child,
+    acknowledged,
+    ended: async () => {
+      await ended;
+    },
+  };
+}
