@@ -1,0 +1,127 @@
+import type { ClientSession, Db, Document, MongoClient } from "mongodb";
+import { DeadlineError, isTransient } from "./classify.ts";
+import { settleWithin, type Deadline } from "./deadline.ts";
+import type { Collections } from "./schema.ts";
+
+/** What every write asks for: on the disks of a majority before it is acknowledged. */
+export const DURABLE = { w: "majority", j: true } as const;
+
+/** What every read asks for: nothing that could still be rolled back. */
+export const MAJORITY = { level: "majority" } as const;
+
+/** The first wait before a command is tried again; doubled from then on. */
+const RETRY_DELAY_MS = 20;
+const RETRY_DELAY_MS_MAX = 250;
+
+/** The part of a call's time that one attempt may take, so that another can follow it. */
+const ATTEMPT_SHARE = 0.6;
+
+const READ = { readConcern: MAJORITY };
+
+export interface ReadOptions {
+  /** Undefined where the pipeline brings its own documents. */
+  readonly collection?: string;
+  readonly session?: ClientSession | undefined;
+  readonly deadline: Deadline;
+}
+
+/** MongoDB as the rest of the store sees it: commands with a deadline. */
+export class Database {
+  readonly client: MongoClient;
+  readonly names: Collections;
+  readonly #db: Db;
+  readonly #timeoutMs: number;
+
+  constructor(client: MongoClient, database: string, names: Collections, timeoutMs: number) {
+    this.client = client;
+    this.names = names;
+    this.#db = client.db(database);
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Sends a command once. */
+  async command(command: Document, deadline: Deadline, session?: ClientSession): Promise<Document> {
+    return this.#attempt(deadline, (signal) =>
+      this.#db.command(command, session === undefined ? { signal } : { signal, session }),
+    );
+  }
+
+  /** Asks the server about itself. */
+  async admin(command: Document, deadline: Deadline): Promise<Document> {
+    return this.#attempt(deadline, (signal) =>
+      this.client.db("admin").command(command, { signal }),
+    );
+  }
+
+  /** Reads with a command, and tries again while MongoDB changes its primary or comes back. */
+  async read(command: Document, deadline: Deadline): Promise<Document> {
+    return retryTransient(deadline, () => this.command(command, deadline));
+  }
+
+  /** Reads with `find`: what a majority has, or the snapshot of a transaction. */
+  async find(command: Document, { session, deadline }: ReadOptions): Promise<Document> {
+    return session === undefined
+      ? this.read({ ...command, readConcern: MAJORITY }, deadline)
+      : this.command(command, deadline, session);
+  }
+
+  /** As `read`, for an answer that may be larger than one reply of 16 MiB. */
+  async aggregate<T extends Document>(
+    pipeline: Document[],
+    { collection, session, deadline }: ReadOptions,
+  ): Promise<T[]> {
+    const once = (): Promise<T[]> =>
+      this.#attempt(deadline, (signal) => {
+        const options = { batchSize: 1000, signal, ...(session ? { session } : READ) };
+        const cursor =
+          collection === undefined
+            ? this.#db.aggregate<T>(pipeline, options)
+            : this.#db.collection(collection).aggregate<T>(pipeline, options);
+        return cursor.toArray();
+      });
+    // A failure inside a transaction is the whole transaction's, and tried again by it.
+    return session === undefined ? retryTransient(deadline, once) : once();
+  }
+
+  get db(): Db {
+    return this.#db;
+  }
+
+  async #attempt<T>(deadline: Deadline, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const ms = Math.min(deadline.remainingMs(), Math.ceil(this.#timeoutMs * ATTEMPT_SHARE));
+    if (ms <= 0) throw new DeadlineError("No time was left to ask MongoDB.");
+    return settleWithin(ms, call);
+  }
+}
+
+/** The documents of a reply to `find` or `aggregate` that fits one batch. */
+export function firstBatch<T>(reply: Document): readonly T[] {
+  return (reply as { readonly cursor: { readonly firstBatch: readonly T[] } }).cursor.firstBatch;
+}
+
+/** One refused document of an unordered insert. */
+export interface WriteError {
+  readonly index: number;
+  readonly code: number;
+}
+
+export function writeErrors(reply: Document): readonly WriteError[] {
+  return (reply as { readonly writeErrors?: readonly WriteError[] }).writeErrors ?? [];
+}
+
+/** The delay before each attempt after the first. */
+export function retryDelayMs(attempt: number): number {
+  return Math.min(RETRY_DELAY_MS * 2 ** attempt, RETRY_DELAY_MS_MAX);
+}
+
+async function retryTransient<T>(deadline: Deadline, call: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await call();
+    } catch (error) {
+      const again = isTransient(error) || error instanceof DeadlineError;
+      if (!again || deadline.isOver()) throw error;
+      await deadline.pause(retryDelayMs(attempt));
+    }
+  }
+}

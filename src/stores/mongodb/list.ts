@@ -1,0 +1,171 @@
+import type { Document } from "mongodb";
+import type { Key } from "../../key.ts";
+import type { EntryInfo, HistoryPage, KeyInfo, KeysPage } from "../../store.ts";
+import { firstBatch, MAJORITY, type Database } from "./database.ts";
+import type { Deadline } from "./deadline.ts";
+import { positionOf, toEntryInfo, type LiveKey, type SegmentDocument } from "./documents.ts";
+import { INDEXES } from "./schema.ts";
+import { latestInfo, readFloors, readHeads, toState } from "./states.ts";
+
+/** Segments of one step through a history; each holds one entry or more. */
+const SEGMENTS_EACH = 100;
+
+/** Keys of one step through a list: past the page itself, for those that were deleted just now. */
+const SPARE_KEYS = 10;
+
+type Segment = Omit<SegmentDocument, "_id">;
+
+/** Answers a page of a key's history. Only metadata travels, though whole segments are read. */
+export async function readHistory(
+  database: Database,
+  key: Key,
+  page: HistoryPage,
+  deadline: Deadline,
+): Promise<readonly EntryInfo[]> {
+  const head = (await readHeads(database, [key], false, { deadline })).get(key);
+  const live = head && toState(head).live;
+  if (live === undefined) return [];
+  const history = { database, key, live, deadline };
+  return page.order === "newest-first"
+    ? newestFirst(history, page.before, page.limit)
+    : oldestFirst(history, page.after, page.limit);
+}
+
+interface History {
+  readonly database: Database;
+  readonly key: Key;
+  readonly live: LiveKey;
+  readonly deadline: Deadline;
+}
+
+async function newestFirst(
+  history: History,
+  before: number | undefined,
+  limit: number,
+): Promise<readonly EntryInfo[]> {
+  const { live } = history;
+  const found: EntryInfo[] = [];
+  let last = Math.min(live.version, (before ?? Infinity) - 1);
+  while (found.length < limit && positionOf(live, last) >= live.base) {
+    const range = { $gte: live.base, $lte: positionOf(live, last) };
+    const count = Math.min(limit - found.length, SEGMENTS_EACH);
+    const segments = await readSegments(history, { range, order: -1, count });
+    for (const segment of segments) {
+      const entries = entriesOf(segment).filter((entry) => entry.version <= last);
+      found.push(...entries.toReversed());
+      // Retention takes from the oldest end, so below a removed version there is nothing.
+      if (segment.e.length < segment.c) return found.slice(0, limit);
+      last = segment.v - 1;
+    }
+    if (segments.length === 0) break;
+  }
+  return found.slice(0, limit);
+}
+
+async function oldestFirst(
+  history: History,
+  after: number,
+  limit: number,
+): Promise<readonly EntryInfo[]> {
+  const { database, key, live, deadline } = history;
+  const floors = await readFloors(database, [{ key, live }], { deadline });
+  let next = Math.max(after + 1, floors.get(key) ?? 1);
+  const found: EntryInfo[] = [];
+  // The version that comes next may stand in the middle of a segment.
+  const range = { $gte: live.base, $lte: positionOf(live, next) };
+  let segments = await readSegments(history, { range, order: -1, count: 1 });
+  for (;;) {
+    for (const segment of segments) {
+      found.push(...entriesOf(segment).filter((entry) => entry.version >= next));
+      next = Math.max(next, segment.v + segment.c);
+    }
+    if (found.length >= limit || next > live.version) return found.slice(0, limit);
+    const count = Math.min(limit - found.length, SEGMENTS_EACH);
+    const above = { $gte: Math.max(live.base, positionOf(live, next)), $lte: live.position };
+    segments = await readSegments(history, { range: above, order: 1, count });
+    if (segments.length === 0) return found.slice(0, limit);
+  }
+}
+
+async function readSegments(
+  { database, key, live, deadline }: History,
+  {
+    range,
+    order,
+    count,
+  }: { readonly range: Document; readonly order: 1 | -1; readonly count: number },
+): Promise<readonly Segment[]> {
+  const reply = await database.read(
+    {
+      find: database.names.segments,
+      filter: { k: key, s: range, g: live.incarnation },
+      projection: { _id: 0, "e.d": 0, r: 0 },
+      sort: { s: order },
+      limit: count,
+      // A reply ends at 16 MiB; what did not fit is asked for with the next step.
+      singleBatch: true,
+      readConcern: MAJORITY,
+    },
+    deadline,
+  );
+  return firstBatch<Segment>(reply);
+}
+
+/** The versions that retention has left of a segment, oldest first. */
+function entriesOf({ g, v, c, e }: Segment): readonly EntryInfo[] {
+  const first = v + c - e.length;
+  return e.map((entry, i) => toEntryInfo(g, first + i, entry));
+}
+
+/**
+ * Answers a page of existing keys. An index holds one item per life of a key, so neither long
+ * histories nor cleared keys are walked over; keys whose delete is a moment old are left out here.
+ */
+export async function readKeys(
+  database: Database,
+  page: KeysPage,
+  deadline: Deadline,
+): Promise<readonly KeyInfo[]> {
+  const found: KeyInfo[] = [];
+  let from: Document = { $gte: page.from };
+  for (;;) {
+    const wanted = page.limit - found.length;
+    const range = page.to === undefined ? from : { ...from, $lt: page.to };
+    const limit = wanted + SPARE_KEYS;
+    const listed = await readListed(database, range, { limit, deadline });
+    // A key that was deleted and put again may have an item of each life.
+    const keys = [...new Set(listed)];
+    const heads = await readHeads(database, keys, false, { deadline });
+    for (const key of keys) {
+      const head = heads.get(key);
+      const info = head && latestInfo(head);
+      if (info !== undefined) found.push({ key, ...info });
+    }
+    const last = keys.at(-1);
+    if (found.length >= page.limit || listed.length < limit || last === undefined) {
+      return found.slice(0, page.limit);
+    }
+    from = { $gt: last };
+  }
+}
+
+async function readListed(
+  database: Database,
+  range: Document,
+  { limit, deadline }: { readonly limit: number; readonly deadline: Deadline },
+): Promise<readonly Key[]> {
+  const reply = await database.read(
+    {
+      find: database.names.segments,
+      filter: { h: true, k: range },
+      projection: { _id: 0, k: 1 },
+      sort: { h: 1, k: 1 },
+      hint: INDEXES.listed.name,
+      limit,
+      singleBatch: true,
+      readConcern: MAJORITY,
+    },
+    deadline,
+  );
+  return firstBatch<{ readonly k: Key }>(reply).map(({ k }) => k);
+}

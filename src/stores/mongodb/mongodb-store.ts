@@ -1,0 +1,210 @@
+import type { StateError } from "../../errors.ts";
+import type { Key } from "../../key.ts";
+import type {
+  ChangeBatch,
+  Cursor,
+  EntryInfo,
+  HistoryPage,
+  KeyInfo,
+  KeysPage,
+  Outcome,
+  Query,
+  ReadResult,
+  Store,
+  StoreInfo,
+  StoreOptions,
+  Transaction,
+} from "../../store.ts";
+import { closedError } from "../shared/closed.ts";
+import { keysOf } from "../shared/plan.ts";
+import { classify } from "./classify.ts";
+import { KeyCommitter } from "./commit-keys.ts";
+import { connect, type Connected } from "./connect.ts";
+import type { Database } from "./database.ts";
+import { Deadline, settleWithin } from "./deadline.ts";
+import { FailureLog } from "./failure-log.ts";
+import { Feed, unsupported } from "./feed.ts";
+import type { Item } from "./key-work.ts";
+import { readHistory, readKeys } from "./list.ts";
+import { parseMongodbUrl, type MongodbOptions } from "./options.ts";
+import { readEntries } from "./read.ts";
+import type { ServerFacts } from "./settings.ts";
+import { StateCache } from "./state-cache.ts";
+import { Sweep } from "./sweep.ts";
+import { Transactor } from "./transact.ts";
+import { trimKey } from "./trim.ts";
+
+export async function openMongodb(url: string, options: StoreOptions): Promise<Store> {
+  const parsed = parseMongodbUrl(url);
+  return new MongodbStore(await connect(parsed, options), parsed, options);
+}
+
+/** Keeps a log of segments per key in one collection; see `SegmentDocument`. */
+class MongodbStore implements Store {
+  readonly info: StoreInfo;
+  readonly #database: Database;
+  readonly #options: StoreOptions;
+  readonly #readConcern: MongodbOptions["readConcern"];
+  readonly #committer: KeyCommitter;
+  readonly #transactor: Transactor;
+  readonly #sweep: Sweep;
+  readonly #feed: Feed;
+  readonly #failures: FailureLog;
+  readonly #closing = new AbortController();
+  readonly #underWay = new Set<Promise<unknown>>();
+
+  constructor({ database, facts }: Connected, parsed: MongodbOptions, options: StoreOptions) {
+    const { clock, log, timeoutMs } = options;
+    const cache = new StateCache(clock);
+    this.info = toInfo(parsed.scheme, facts);
+    this.#database = database;
+    this.#options = options;
+    this.#readConcern = parsed.readConcern;
+    this.#committer = new KeyCommitter(database, cache, clock);
+    this.#transactor = new Transactor(database, cache, clock);
+    this.#sweep = new Sweep(database, clock, timeoutMs);
+    this.#feed = new Feed(database, clock, timeoutMs);
+    this.#failures = new FailureLog(log, clock);
+  }
+
+  read(queries: readonly Query[]): Promise<readonly ReadResult[]> {
+    return this.#readCall((deadline) => readEntries(this.#database, queries, deadline));
+  }
+
+  commit(transactions: readonly Transaction[]): Promise<readonly Outcome[]> {
+    return this.#call(
+      (deadline) => this.#commit(transactions, deadline),
+      (outcomes) => this.#noteOutcomes(outcomes),
+    );
+  }
+
+  history(key: Key, page: HistoryPage): Promise<readonly EntryInfo[]> {
+    return this.#readCall((deadline) => readHistory(this.#database, key, page, deadline));
+  }
+
+  keys(page: KeysPage): Promise<readonly KeyInfo[]> {
+    return this.#readCall((deadline) => readKeys(this.#database, page, deadline));
+  }
+
+  changes(after: Cursor | "now", signal: AbortSignal): AsyncIterable<ChangeBatch> {
+    if (this.#closing.signal.aborted) throw closedError();
+    if (this.info.watch === "none") throw unsupported();
+    return this.#feed.follow(after, AbortSignal.any([signal, this.#closing.signal]));
+  }
+
+  trim(key: Key, incarnation: string, keepFrom: number, limit: number): Promise<number> {
+    const range = { key, incarnation, keepFrom, limit };
+    return this.#call((deadline) => trimKey(this.#database, range, deadline));
+  }
+
+  maintain(): Promise<boolean> {
+    // MongoDB itself cuts its log, by size, and clears request ids past their time.
+    return this.#call((deadline) => this.#sweep.step(deadline));
+  }
+
+  ping(): Promise<void> {
+    return this.#call(async (deadline) => {
+      await this.#database.command({ ping: 1 }, deadline);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.allSettled(this.#underWay);
+    const { timeoutMs } = this.#options;
+    await settleWithin(timeoutMs, () => this.#database.client.close(true)).catch(() => {});
+  }
+
+  /** Runs of transactions of one key each go together; one over several keys goes alone. */
+  async #commit(
+    transactions: readonly Transaction[],
+    deadline: Deadline,
+  ): Promise<readonly Outcome[]> {
+    const outcomes: Outcome[] = [];
+    const items: Item[] = [];
+    const flush = async (): Promise<void> => {
+      const answers = await this.#committer.commit(items.splice(0), deadline);
+      for (const { index, outcome } of answers) outcomes[index] = outcome;
+    };
+    for (const [index, transaction] of transactions.entries()) {
+      const keys = new Set(keysOf(transaction));
+      if (keys.size === 1) {
+        items.push({ index, transaction });
+      } else if (keys.size > 1 && this.info.transactions === "one-key") {
+        outcomes[index] = { outcome: "unsupported" };
+      } else {
+        await flush();
+        outcomes[index] = await this.#transactor.run(transaction, deadline);
+      }
+    }
+    await flush();
+    return outcomes;
+  }
+
+  #noteOutcomes(outcomes: readonly Outcome[]): void {
+    const failed = outcomes.find((outcome) => outcome.outcome === "failed");
+    if (failed === undefined) this.#failures.succeeded();
+    else this.#failures.failed(failed.error);
+  }
+
+  #readCall<T>(run: (deadline: Deadline) => Promise<T>): Promise<T> {
+    return this.#call(async (deadline) => {
+      const result = await run(deadline);
+      if (this.#readConcern === "linearizable") await confirmPrimary(this.#database, deadline);
+      return result;
+    });
+  }
+
+  /** Gives a call its deadline, and makes its failure one that callers know. */
+  async #call<T>(
+    run: (deadline: Deadline) => Promise<T>,
+    note: (result: T) => void = () => this.#failures.succeeded(),
+  ): Promise<T> {
+    if (this.#closing.signal.aborted) throw closedError();
+    const running = run(new Deadline(this.#options.clock, this.#options.timeoutMs));
+    this.#underWay.add(running);
+    try {
+      const result = await running;
+      note(result);
+      return result;
+    } catch (error) {
+      const failure: StateError = classify(error, "no");
+      this.#failures.failed(failure);
+      throw failure;
+    } finally {
+      this.#underWay.delete(running);
+    }
+  }
+}
+
+/**
+ * Asks a majority whether the primary that has just answered still is one. A primary that has been cut
+ * off from the others may not know yet that they have elected another.
+ */
+async function confirmPrimary(database: Database, deadline: Deadline): Promise<void> {
+  await database.read(
+    {
+      find: database.names.meta,
+      filter: { _id: "schema" },
+      limit: 1,
+      readConcern: { level: "linearizable" },
+      maxTimeMS: Math.max(1, Math.ceil(deadline.remainingMs())),
+    },
+    deadline,
+  );
+}
+
+function toInfo(scheme: string, facts: ServerFacts): StoreInfo {
+  const isAlone = facts.topology === "standalone";
+  return {
+    scheme,
+    product: `MongoDB ${facts.version}`,
+    promise: facts.promise,
+    settings: facts.settings,
+    writeLanes: 2,
+    readLanes: 2,
+    transactions: isAlone ? "one-key" : "any-keys",
+    watch: isAlone ? "none" : "push",
+    shared: true,
+  };
+}

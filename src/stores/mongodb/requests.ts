@@ -1,0 +1,94 @@
+import type { ClientSession } from "mongodb";
+import { REQUEST_ID_TTL_MS } from "../../limits.ts";
+import type { Outcome, RequestId, Transaction } from "../../store.ts";
+import { DURABLE, firstBatch, type Database } from "./database.ts";
+import type { Deadline } from "./deadline.ts";
+import { hexOf, requestKey, type RequestDocument } from "./documents.ts";
+
+/**
+ * Client's request ids. Those of writes stand in the segments that they wrote, so that both are in
+ * place or neither; `requests` holds those of transactions over several keys, those that wrote
+ * nothing, and copies of what a sweep took away.
+ */
+export type FoundRequests = ReadonlyMap<string, RequestDocument>;
+
+/** A record of the `requests` collection. */
+interface StoredRequest extends Omit<RequestDocument, "i"> {
+  readonly _id: RequestDocument["i"];
+}
+
+/**
+ * Looks ids up, as a majority has them. Whoever is about to write must call this after it has learned
+ * where the key's log ends: the same id that is committed in between has then taken the place in the
+ * log that this write is about to ask for.
+ */
+export async function findRequests(
+  database: Database,
+  transactions: readonly Transaction[],
+  now: number,
+  at: { readonly deadline: Deadline; readonly session?: ClientSession },
+): Promise<FoundRequests> {
+  const found = new Map<string, RequestDocument>();
+  const ids = transactions.flatMap(({ request }) => (request ? [requestKey(request.id)] : []));
+  if (ids.length === 0) return found;
+  const { segments, requests } = database.names;
+  const since = new Date(now - REQUEST_ID_TTL_MS);
+  const keep = (record: RequestDocument): void => {
+    if (record.at > since) found.set(hexOf(record.i), record);
+  };
+  // A sweep copies an id to `requests` before it takes the segment away, so this order finds both.
+  const written = await database.find(
+    {
+      find: segments,
+      filter: { "r.i": { $in: ids } },
+      projection: { _id: 0, r: 1 },
+      batchSize: 1000,
+    },
+    at,
+  );
+  for (const { r } of firstBatch<{ readonly r: readonly RequestDocument[] }>(written)) {
+    r.forEach(keep);
+  }
+  const kept = await database.find(
+    { find: requests, filter: { _id: { $in: ids } }, batchSize: 1000 },
+    at,
+  );
+  for (const { _id, ...rest } of firstBatch<StoredRequest>(kept)) keep({ i: _id, ...rest });
+  return found;
+}
+
+/** The outcome of a request that was committed before; undefined where it was not. */
+export function replayOf(
+  request: RequestId | undefined,
+  found: FoundRequests,
+): Outcome | undefined {
+  const record = request === undefined ? undefined : found.get(request.id);
+  if (request === undefined || record === undefined) return undefined;
+  if (hexOf(record.f) !== request.fingerprint) return { outcome: "request-reused" };
+  return {
+    outcome: "committed",
+    replayed: true,
+    puts: record.p.map(({ g, v, a }) => ({ incarnation: g, version: v, createdAt: a })),
+    deletes: record.d.map((versions) => ({ versions })),
+    reads: [],
+  };
+}
+
+/** The command that records requests which no segment holds. */
+export function insertRequests(
+  database: Database,
+  records: readonly RequestDocument[],
+): { insert: string; documents: StoredRequest[]; ordered: boolean } {
+  const documents = records.map(({ i, ...rest }) => ({ _id: i, ...rest }));
+  return { insert: database.names.requests, documents, ordered: false };
+}
+
+/** Keeps ids findable that stand in segments which are about to go. Already copied ones stay. */
+export async function copyRequests(
+  database: Database,
+  records: readonly RequestDocument[],
+  deadline: Deadline,
+): Promise<void> {
+  if (records.length === 0) return;
+  await database.read({ ...insertRequests(database, records), writeConcern: DURABLE }, deadline);
+}

@@ -1,0 +1,52 @@
+import type { Key } from "../../key.ts";
+import type { Clock } from "../../telemetry/clock.ts";
+import type { KeyState } from "./documents.ts";
+
+/** How many keys' ends of log one process remembers: about 200 bytes each. */
+const KEYS_MAX = 50_000;
+
+/**
+ * How long an end of a log is used. What a sweep clears has been left alone for far longer (see
+ * `sweep.ts`), so that no writer aims at a place that was taken once and is empty again.
+ */
+export const STATE_AGE_MS_MAX = 30_000;
+
+interface Remembered {
+  readonly state: KeyState;
+  readonly at: number;
+}
+
+/**
+ * Remembers where logs end, so that most writes need no read before them. A stale memory is harmless:
+ * the place that it points at is taken, and the write loses its race.
+ */
+export class StateCache {
+  readonly #clock: Clock;
+  readonly #keys = new Map<Key, Remembered>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get(key: Key): KeyState | undefined {
+    const known = this.#keys.get(key);
+    if (known === undefined) return undefined;
+    if (this.#clock.monotonic() - known.at <= STATE_AGE_MS_MAX) return known.state;
+    this.#keys.delete(key);
+    return undefined;
+  }
+
+  /** `at` is the time just before the state was asked for, on the monotonic clock. */
+  set(key: Key, state: KeyState, at: number): void {
+    // The map keeps the order of insertion, which makes its first key the least recently set.
+    this.#keys.delete(key);
+    this.#keys.set(key, { state, at });
+    if (this.#keys.size <= KEYS_MAX) return;
+    const [oldest] = this.#keys.keys();
+    if (oldest !== undefined) this.#keys.delete(oldest);
+  }
+
+  forget(key: Key): void {
+    this.#keys.delete(key);
+  }
+}

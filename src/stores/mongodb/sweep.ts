@@ -1,0 +1,133 @@
+import { ObjectId, type Document } from "mongodb";
+import { REQUEST_ID_TTL_MS } from "../../limits.ts";
+import type { Clock } from "../../telemetry/clock.ts";
+import { DURABLE, firstBatch, type Database } from "./database.ts";
+import type { Deadline } from "./deadline.ts";
+import type { RequestDocument } from "./documents.ts";
+import { copyRequests } from "./requests.ts";
+
+/** Documents of one step: a few milliseconds of MongoDB's time. */
+const STEP_ITEMS = 200;
+
+/**
+ * How long a sweep leaves alone what it has claimed, on its own steady clock. A writer aims at a place
+ * in a log within 30 s, and the time of one call, of having read where the log ends; only a place
+ * that nobody can aim at any more may become empty. No clock of another machine has a part in this.
+ */
+const GRACE_MS = 10 * 60_000;
+
+/** Whose claim is older than this on the wall clock has ended without clearing: another takes over. */
+const ABANDONED_MS = 3 * 60 * 60_000;
+
+/** What this process has claimed, and when. */
+interface Claim {
+  readonly id: ObjectId;
+  readonly at: number;
+}
+
+interface Clearable {
+  readonly _id: ObjectId;
+  readonly k: string;
+  readonly s: number;
+  readonly c: number;
+  readonly r?: readonly RequestDocument[];
+}
+
+/**
+ * Clears what deletes and retention left behind, in small steps. First it claims some of it, which
+ * writers can see: one that finds a claimed tombstone takes it back before it builds on it. After the
+ * grace it clears what is still claimed: all that lies before a tombstone, then the tombstone.
+ */
+export class Sweep {
+  readonly #database: Database;
+  readonly #clock: Clock;
+  readonly #graceMs: number;
+  readonly #claims: Claim[] = [];
+
+  constructor(database: Database, clock: Clock, timeoutMs: number) {
+    this.#database = database;
+    this.#clock = clock;
+    this.#graceMs = GRACE_MS + 2 * timeoutMs;
+  }
+
+  /** One step. Answers true while there is more to do now. */
+  async step(deadline: Deadline): Promise<boolean> {
+    const claimed = await this.#claim(deadline);
+    const [oldest] = this.#claims;
+    if (oldest === undefined) return claimed;
+    if (this.#clock.monotonic() - oldest.at < this.#graceMs) return claimed;
+    if (!(await this.#clear(oldest.id, deadline))) this.#claims.shift();
+    return true;
+  }
+
+  /** Claims what nobody has claimed, or whoever did has gone. Answers true where there was much. */
+  async #claim(deadline: Deadline): Promise<boolean> {
+    const { segments } = this.#database.names;
+    const now = this.#clock.now();
+    const abandoned = ObjectId.createFromTime(Math.floor((now - ABANDONED_MS) / 1000));
+    const foreign = { $lt: abandoned, $nin: this.#claims.map((claim) => claim.id) };
+    const found = await this.#find({ $or: [{ t: 0 }, { t: foreign }] }, deadline);
+    if (found.length === 0) return false;
+    const id = new ObjectId();
+    const updates = found.flatMap((document) => [
+      { q: { _id: document._id, k: document.k }, u: { $set: { t: id } } },
+      ...(document.c === 0 ? [unlist(document)] : []),
+    ]);
+    await this.#database.read(
+      { update: segments, updates, ordered: false, writeConcern: DURABLE },
+      deadline,
+    );
+    // Counted from when the claim can be seen.
+    this.#claims.push({ id, at: this.#clock.monotonic() });
+    return found.length === STEP_ITEMS;
+  }
+
+  /** Clears a little of what a claim holds. Answers false where nothing is left of it. */
+  async #clear(claim: ObjectId, deadline: Deadline): Promise<boolean> {
+    const { segments } = this.#database.names;
+    const held = await this.#find({ t: claim }, deadline);
+    if (held.length === 0) return false;
+    const tombstones = held.filter((document) => document.c === 0);
+    const trimmed = held.filter((document) => document.c > 0);
+    const before = tombstones.map(({ k, s }) => ({ k, s: { $lt: s } }));
+    const below = before.length > 0 ? await this.#find({ $or: before }, deadline) : [];
+    // A tombstone goes last of all: until then nothing shows that it has ended.
+    const done = below.length < STEP_ITEMS ? [...trimmed, ...tombstones] : trimmed;
+    const since = new Date(this.#clock.now() - REQUEST_ID_TTL_MS);
+    const requests = [...below, ...done].flatMap(({ r = [] }) => r).filter(({ at }) => at > since);
+    await copyRequests(this.#database, requests, deadline);
+    await this.#database.read(
+      {
+        delete: segments,
+        deletes: [
+          { q: { _id: { $in: below.map(({ _id }) => _id) } }, limit: 0 },
+          // One that a writer has taken back meanwhile is not this claim's any more.
+          { q: { _id: { $in: done.map(({ _id }) => _id) }, t: claim }, limit: 0 },
+        ],
+        ordered: true,
+        writeConcern: DURABLE,
+      },
+      deadline,
+    );
+    return true;
+  }
+
+  async #find(filter: Document, deadline: Deadline): Promise<readonly Clearable[]> {
+    const reply = await this.#database.find(
+      {
+        find: this.#database.names.segments,
+        filter,
+        projection: { _id: 1, k: 1, s: 1, c: 1, r: 1 },
+        limit: STEP_ITEMS,
+        batchSize: STEP_ITEMS,
+      },
+      { deadline },
+    );
+    return firstBatch<Clearable>(reply);
+  }
+}
+
+/** Takes the lives that a tombstone ended out of the index that lists walk along. */
+function unlist({ k, s }: Clearable): Document {
+  return { q: { k, s: { $lt: s }, h: true }, u: { $unset: { h: "" } }, multi: true };
+}
