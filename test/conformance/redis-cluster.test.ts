@@ -14,7 +14,7 @@ if (isSelected("redis-cluster")) {
     shared: true,
     durable: true,
     transactions: "one-tag",
-    watch: "push",
+    watch: "poll",
   });
   after(() => server.stop());
 }

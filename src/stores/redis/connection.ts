@@ -35,6 +35,7 @@ export class Connection {
   /** When an answer last came, or the first of those owed was asked for. */
   #heardAt: number;
   #attemptAt: number;
+  #checkedAt: number;
   #session: object = {};
   #confirming: Promise<number> | undefined;
   #waiters: (() => void)[] = [];
@@ -46,6 +47,7 @@ export class Connection {
     const now = options.store.clock.monotonic();
     this.#heardAt = now;
     this.#attemptAt = now;
+    this.#checkedAt = now;
     this.#client = this.#connect();
     this.#watch = setInterval(() => this.#check(), WATCH_INTERVAL_MS).unref();
   }
@@ -130,6 +132,10 @@ export class Connection {
   #connect(): Client {
     const { log } = this.#options.store;
     const client = newClient(this.address, this.#options.redis);
+    client.on("connect", () => {
+      // The driver does not notice that it was told to end while it was connecting.
+      if (client !== this.#client || this.#isClosed) client.destroy();
+    });
     client.on("ready", () => {
       if (client !== this.#client) return;
       if (this.#lastError !== undefined) log.info({ redis: this.address }, "Redis is back");
@@ -160,6 +166,13 @@ export class Connection {
   #check(): void {
     const { socketTimeout, connectTimeout, pingInterval } = this.#options.redis;
     const now = this.#now();
+    const lateMs = now - this.#checkedAt - WATCH_INTERVAL_MS;
+    this.#checkedAt = now;
+    if (lateMs > WATCH_INTERVAL_MS) {
+      // This process was held up itself, so answers may lie here unread.
+      this.#heardAt += lateMs;
+      this.#attemptAt += lateMs;
+    }
     if (!this.isReady) {
       // The driver does not limit the time between a connection and the answers to its first commands.
       if (now - this.#attemptAt > connectTimeout + socketTimeout) this.#replace();

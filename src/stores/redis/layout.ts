@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { StateError } from "../../errors.ts";
 import { Connection, type ConnectionOptions, type Reply } from "./connection.ts";
 import type { Address } from "./options.ts";
@@ -11,8 +12,8 @@ export interface Layout {
   primaryOf(slot: number): Address | undefined;
 }
 
-/** Asks one server a command; the reply undefined where it does not answer in time. */
-export type Ask = (address: Address, args: readonly string[]) => Promise<Reply>;
+/** After this many milliseconds the next server is asked too. */
+const SLOW_ANSWER_MS = 300;
 
 export const EMPTY_LAYOUT: Layout = { primaries: [], others: [], primaryOf: () => undefined };
 
@@ -20,7 +21,7 @@ export function singleLayout(address: Address): Layout {
   return { primaries: [address], others: [], primaryOf: () => address };
 }
 
-/** Asks all sentinels at once where the primary is, and takes the first answer. */
+/** Asks the sentinels where the primary is, and takes the first answer. */
 export async function askSentinels(
   options: ConnectionOptions,
   masterName: string,
@@ -49,16 +50,14 @@ export async function askSentinels(
   });
 }
 
-/** Asks all the given nodes at once for the slots, and takes the first answer. */
+/** Asks the given nodes for the slots, and takes the first answer. */
 export async function askCluster(
-  options: ConnectionOptions,
   addresses: readonly Address[],
-  deadline: number,
+  ask: (address: Address, args: readonly string[]) => Promise<Reply>,
 ): Promise<Layout> {
-  return askFirst(addresses, async (address) => {
-    const reply = await askOnce(address, options, ["CLUSTER", "SLOTS"], deadline);
-    return parseSlots(reply, address);
-  });
+  return askFirst(addresses, async (address) =>
+    parseSlots(await ask(address, ["CLUSTER", "SLOTS"]), address),
+  );
 }
 
 /** CLUSTER SLOTS answers ranges: first slot, last slot, the primary, its replicas. */
@@ -101,7 +100,8 @@ export function formatAddress({ host, port }: Address): string {
   return `${host}:${port}`;
 }
 
-async function askOnce(
+/** Asks a server on a connection that is made for it. */
+export async function askOnce(
   address: Address,
   options: ConnectionOptions,
   args: readonly string[],
@@ -116,12 +116,21 @@ async function askOnce(
   }
 }
 
+/** Asks one after the other, the next as soon as the one before has failed or is slow. */
 async function askFirst(
   addresses: readonly Address[],
   ask: (address: Address) => Promise<Layout>,
 ): Promise<Layout> {
+  const answers: Promise<Layout>[] = [];
+  for (const address of addresses) {
+    const answer = ask(address);
+    answers.push(answer);
+    const slow = sleep(SLOW_ANSWER_MS, false, { ref: false });
+    const isAnswered = await Promise.race([answer.then(Boolean, () => false), slow]);
+    if (isAnswered) return answer;
+  }
   try {
-    return await Promise.any(addresses.map(ask));
+    return await Promise.any(answers);
   } catch (error) {
     // Each failed for its own reason; the first says as much as any.
     throw error instanceof AggregateError ? error.errors[0] : error;

@@ -95,12 +95,12 @@ export function survey(
   const settings = RULES.map((rule) => judge(rule, servers)).filter(
     ({ name }) => !isIrrelevant(name, servers),
   );
-  if (redis.topology !== "single" || connectedReplicas(servers) > 0) {
-    settings.push(judgeReplicas(servers, replicas));
-  }
+  // Where there is no replica there is no failover that could lose anything.
+  const canFailOver = replicas > 0 || Math.max(...servers.map(countReplicas)) > 0;
+  if (canFailOver) settings.push(judgeReplicas(servers, replicas));
   return {
     product: describeProduct(servers, redis),
-    promise: describePromise(settings, { redis, replicas }),
+    promise: describePromise(settings, { canFailOver, replicas }),
     settings,
   };
 }
@@ -122,8 +122,13 @@ function isIrrelevant(name: string, servers: readonly ServerFacts[]): boolean {
   return needsAof && servers.every((facts) => facts.get("appendonly") === "no");
 }
 
+function countReplicas(facts: ServerFacts): number {
+  return Number(facts.get("connected_slaves") ?? 0);
+}
+
+/** How many replicas every server has at least. */
 export function connectedReplicas(servers: readonly ServerFacts[]): number {
-  return Math.min(...servers.map((facts) => Number(facts.get("connected_slaves") ?? 0)));
+  return Math.min(...servers.map(countReplicas));
 }
 
 function judgeReplicas(servers: readonly ServerFacts[], replicas: number): Setting {
@@ -153,7 +158,7 @@ function describeProduct(servers: readonly ServerFacts[], redis: RedisOptions): 
 
 function describePromise(
   settings: readonly Setting[],
-  { redis, replicas }: { readonly redis: RedisOptions; readonly replicas: number },
+  { canFailOver, replicas }: { readonly canFailOver: boolean; readonly replicas: number },
 ): string {
   const valueOf = (name: string): string | undefined =>
     settings.find((setting) => setting.name === name)?.value;
@@ -161,7 +166,7 @@ function describePromise(
   if (replicas > 0) {
     sentences.push(`It is confirmed by ${replicas} ${replicas === 1 ? "replica" : "replicas"}.`);
   }
-  if (replicas > 0 || redis.topology !== "single") {
+  if (canFailOver) {
     sentences.push("A failover is best effort: it can lose acknowledged writes.");
   }
   if (settings.some(({ name, verdict }) => name === "maxmemory-policy" && verdict === "weak")) {

@@ -3,6 +3,7 @@ import { classify, toStateError, unanswered } from "./classify.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import {
   askCluster,
+  askOnce,
   askSentinels,
   EMPTY_LAYOUT,
   formatAddress,
@@ -141,15 +142,28 @@ export class Topology {
       return askSentinels(this.#options, redis.masterName ?? "", deadline);
     }
     if (redis.topology === "cluster") {
-      const { primaries, others } = this.#layout;
-      const known = new Map<string, Address>();
-      for (const address of [...primaries, ...others, ...redis.addresses]) {
-        known.set(formatAddress(address), address);
-      }
-      return askCluster(this.#options, [...known.values()], deadline);
+      return askCluster(this.#knownAddresses(), async (address, args) => {
+        const connection = this.#nodes.get(formatAddress(address))?.read;
+        if (connection?.isReady === true) return connection.send(args);
+        return askOnce(address, this.#options, args, deadline);
+      });
     }
     const [address] = redis.addresses;
     return address === undefined ? EMPTY_LAYOUT : singleLayout(address);
+  }
+
+  /** Those that are connected come first. */
+  #knownAddresses(): readonly Address[] {
+    const { primaries, others } = this.#layout;
+    const isReady = (address: Address): boolean =>
+      this.#nodes.get(formatAddress(address))?.read.isReady === true;
+    const all = [
+      ...primaries.filter(isReady),
+      ...others,
+      ...this.#options.redis.addresses,
+      ...primaries,
+    ];
+    return [...new Map(all.map((address) => [formatAddress(address), address])).values()];
   }
 
   close(): void {
