@@ -1,10 +1,17 @@
 import { join } from "node:path";
 import { startMariadb } from "../test/servers/mariadb.ts";
 import { startMongodb } from "../test/servers/mongodb.ts";
-import { freePort, removeFolder, ServerProcess, temporaryFolder } from "../test/servers/process.ts";
+import { removeFolder, temporaryFolder } from "../test/servers/process.ts";
+import { startOwnRedis } from "../test/servers/redis.ts";
 import { startNaive } from "./naive/start.ts";
 import type { StoreName } from "./options.ts";
-import { takesConnections, type Contender } from "./peers/contender.ts";
+import { startEtcd } from "./peers/etcd.ts";
+import { startNats } from "./peers/nats.ts";
+import type { Contender } from "./peers/contender.ts";
+import { startWebdis } from "./peers/webdis.ts";
+
+/** What is measured in turns: a store with all that runs over its back end, or peers by themselves. */
+export type GroupName = StoreName | "peers";
 
 /** A back end that runs, and what is measured over it. */
 export interface BackEnd {
@@ -13,15 +20,15 @@ export interface BackEnd {
   /** The URL for our server; each call names a fresh place in the back end. */
   readonly storeUrl: () => string;
   /** Starts the servers that are measured beside ours. */
-  readonly others: () => Promise<readonly Contender[]>;
+  readonly others: readonly (() => Promise<Contender>)[];
   stop(): Promise<void>;
 }
 
-export const START_BACK_END: Readonly<Record<StoreName, () => Promise<BackEnd>>> = {
+export const START_BACK_END: Readonly<Record<GroupName, () => Promise<BackEnd>>> = {
   memory: async () => ({
     settings: "nothing outlives the process",
     storeUrl: () => "memory:",
-    others: async () => [],
+    others: [],
     stop: async () => {},
   }),
 
@@ -30,17 +37,17 @@ export const START_BACK_END: Readonly<Record<StoreName, () => Promise<BackEnd>>>
     return {
       settings: "WAL, synchronous=FULL: on disk before the answer",
       storeUrl: numbered((number) => `sqlite:${join(folder, `state-${number}.db`)}`),
-      others: async () => [await startNaive("sqlite", join(folder, "naive.db"))],
+      others: [() => startNaive("sqlite", join(folder, "naive.db"))],
       stop: () => removeFolder(folder),
     };
   },
 
   redis: async () => {
-    const server = await startRedis();
+    const server = await startOwnRedis({ appendfsync: "always" });
     return {
       settings: "appendonly yes, appendfsync always: on disk before the answer",
-      storeUrl: numbered((number) => `${server.url}/0?prefix=bench${number}`),
-      others: async () => [await startNaive("redis", server.url)],
+      storeUrl: numbered((number) => `${server.url}?prefix=bench${number}`),
+      others: [() => startNaive("redis", server.url), () => startWebdis(server.url)],
       stop: () => server.stop(),
     };
   },
@@ -52,7 +59,7 @@ export const START_BACK_END: Readonly<Record<StoreName, () => Promise<BackEnd>>>
     return {
       settings: "innodb_flush_log_at_trx_commit=1, no binary log: on disk before the answer",
       storeUrl: numbered((number) => `${server.url}?prefix=bench${number}_`),
-      others: async () => [await startNaive("mysql", await withDatabase(server.url))],
+      others: [async () => startNaive("mysql", await withDatabase(server.url))],
       stop: () => server.stop(),
     };
   },
@@ -62,10 +69,18 @@ export const START_BACK_END: Readonly<Record<StoreName, () => Promise<BackEnd>>>
     return {
       settings: "replica set of one, w: majority, journaled: on disk before the answer",
       storeUrl: numbered((number) => `${server.url}?prefix=bench${number}`),
-      others: async () => [await startNaive("mongodb", server.url)],
+      others: [() => startNaive("mongodb", server.url)],
       stop: () => server.stop(),
     };
   },
+
+  // Our server is there over memory, for the bytes that the bare server answers.
+  peers: async () => ({
+    settings: "etcd: on disk before the answer; NATS: on disk within two minutes of it",
+    storeUrl: () => "memory:",
+    others: [startEtcd, startNats],
+    stop: async () => {},
+  }),
 };
 
 function numbered(url: (number: number) => string): () => string {
@@ -74,28 +89,6 @@ function numbered(url: (number: number) => string): () => string {
     number += 1;
     return url(number);
   };
-}
-
-/** A Redis that flushes its log to disk before every answer. */
-async function startRedis(): Promise<{ readonly url: string; stop(): Promise<void> }> {
-  const folder = await temporaryFolder("bench-redis");
-  const port = await freePort();
-  const settings = {
-    port: `${port}`,
-    bind: "127.0.0.1",
-    dir: folder,
-    save: "",
-    appendonly: "yes",
-    appendfsync: "always",
-  };
-  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-  const server = new ServerProcess("redis-server", args, join(folder, "redis.log"));
-  await server.start(() => takesConnections(port));
-  const stop = async (): Promise<void> => {
-    await server.kill();
-    await removeFolder(folder);
-  };
-  return { url: `redis://127.0.0.1:${port}`, stop };
 }
 
 /** The server written by hand makes its tables, but not its database. */

@@ -1,5 +1,4 @@
-import { START_BACK_END } from "./back-ends.ts";
-import type { StoreName } from "./options.ts";
+import { START_BACK_END, type GroupName } from "./back-ends.ts";
 import { startBare, type BareContender } from "./peers/bare.ts";
 import type { Contender } from "./peers/contender.ts";
 import { startOurs } from "./peers/ours.ts";
@@ -16,8 +15,6 @@ export interface Group {
   stop(): Promise<void>;
 }
 
-export type GroupName = StoreName | "peers";
-
 /** The checkouts to run our server from; `base` is there only in a comparison. */
 export interface Revisions {
   readonly ours: string | undefined;
@@ -25,7 +22,7 @@ export interface Revisions {
 }
 
 /** Starts a back end and everything that is measured over it. */
-export async function startGroup(name: StoreName, revisions: Revisions): Promise<Group> {
+export async function startGroup(name: GroupName, revisions: Revisions): Promise<Group> {
   const running: { stop(): Promise<void> }[] = [];
   const stop = async (): Promise<void> => {
     for (const part of running.toReversed()) await part.stop();
@@ -43,9 +40,9 @@ export async function startGroup(name: StoreName, revisions: Revisions): Promise
       return keep(await startOurs({ storeUrl: backEnd.storeUrl(), name: side, ...place }));
     };
     const ours = await start("ours", root);
-    const others =
-      base === undefined ? (await backEnd.others()).map(keep) : [await start("base", base)];
-    const contenders = [bare, ours, ...others];
+    const contenders: Contender[] = [bare, ours];
+    if (base !== undefined) contenders.push(await start("base", base));
+    else for (const startOther of backEnd.others) contenders.push(keep(await startOther()));
     return { name, settings: backEnd.settings, bare, ours, contenders, stop };
   } catch (error) {
     await stop();

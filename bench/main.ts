@@ -1,8 +1,9 @@
 import { removeFolder, temporaryFolder } from "../test/servers/process.ts";
+import type { GroupName } from "./back-ends.ts";
 import { startGroup } from "./groups.ts";
-import { runCell, WrongAnswer, type RunTools } from "./measure/run-cells.ts";
+import { runCell, WrongAnswer, type CellPlan, type RunTools } from "./measure/run-cells.ts";
 import { OptionsError, parseOptions, USAGE } from "./options.ts";
-import { planCells } from "./plan.ts";
+import { planCells, planPeers } from "./plan.ts";
 import type { Cell } from "./report/results.ts";
 
 try {
@@ -29,15 +30,28 @@ async function main(argv: readonly string[]): Promise<void> {
   };
   try {
     const cells: Cell[] = [];
-    for (const store of options.stores) {
-      const group = await startGroup(store, { ours: undefined, base: undefined });
-      try {
-        for (const plan of planCells(options)) cells.push(...(await runCell(group, plan, tools)));
-      } finally {
-        await group.stop();
-      }
+    const groups: GroupName[] = [...options.stores];
+    if (options.extras.includes("peers")) groups.push("peers");
+    for (const name of groups) {
+      const plans = name === "peers" ? planPeers(options) : planCells(options);
+      if (plans.length > 0) cells.push(...(await runGroup(name, plans, tools)));
     }
   } finally {
     await removeFolder(folder);
+  }
+}
+
+async function runGroup(
+  name: GroupName,
+  plans: readonly CellPlan[],
+  tools: RunTools,
+): Promise<readonly Cell[]> {
+  const group = await startGroup(name, { ours: undefined, base: undefined });
+  try {
+    const cells: Cell[] = [];
+    for (const plan of plans) cells.push(...(await runCell(group, plan, tools)));
+    return cells;
+  } finally {
+    await group.stop();
   }
 }

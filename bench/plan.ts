@@ -9,21 +9,35 @@ const VALUE_BYTES_ALL = [100, 1024, 65_536];
 
 /** The loads that targets are set for get all rounds; the others half of them. */
 const MAIN_LOADS: ReadonlySet<LoadName> = new Set(["get", "put", "hot"]);
+const PEER_LOADS: ReadonlySet<LoadName> = new Set(["get", "put", "hot", "version", "mix"]);
 /** The loads whose figures are shown at every size and number of connections. */
 const MATRIX_LOADS: ReadonlySet<LoadName> = new Set(["get", "put"]);
 
 /** What to measure on each group of contenders, in order. */
 export function planCells(options: BenchOptions): readonly CellPlan[] {
-  const shapes = shapesOf(options);
-  return options.loads.flatMap((load) =>
+  return plan(options.loads, shapesOf(options), options.rounds);
+}
+
+/** What to measure on the peers: what they can do, at the size and number that targets are set for. */
+export function planPeers(options: BenchOptions): readonly CellPlan[] {
+  const wanted = options.loads.length === 0 ? [...PEER_LOADS] : options.loads;
+  const loads = wanted.filter((load) => PEER_LOADS.has(load));
+  return plan(loads, shapesOf(options).slice(0, 1), options.rounds);
+}
+
+function plan(
+  loads: readonly LoadName[],
+  shapes: readonly Shape[],
+  rounds: number,
+): readonly CellPlan[] {
+  return loads.flatMap((load) =>
     shapes
-      .filter(({ loads }) => loads === "all" || MATRIX_LOADS.has(load))
+      .filter((shape) => shape.loads === "all" || MATRIX_LOADS.has(load))
       .map((shape) => ({
         load,
         connections: shape.connections,
         valueBytes: shape.valueBytes,
-        rounds:
-          MAIN_LOADS.has(load) && shape.loads === "all" ? options.rounds : halfOf(options.rounds),
+        rounds: MAIN_LOADS.has(load) && shape.loads === "all" ? rounds : halfOf(rounds),
       })),
   );
 }

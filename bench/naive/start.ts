@@ -11,7 +11,7 @@ import { FOUR_ROUTES } from "../peers/ours.ts";
 
 /** Starts the server written by hand for a back end: `bench/naive/<product>.ts`. */
 export async function startNaive(
-  product: "sqlite" | "redis" | "mysql" | "mongodb",
+  product: "sqlite" | "redis" | "mysql" | "mongodb" | "nats",
   url: string,
 ): Promise<Contender> {
   const port = await freePort();

@@ -1,4 +1,4 @@
-import type { GroupName } from "../groups.ts";
+import type { GroupName } from "../back-ends.ts";
 import type { LoadName } from "../loads/load.ts";
 import type { Round } from "../loads/measure.ts";
 import type { ContenderName } from "../peers/contender.ts";
