@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { deleteOne, existing, putOne, readEntry, readOne, unique } from "./build.ts";
+import {
+  committed,
+  deleteOne,
+  existing,
+  put,
+  transaction,
+  putOne,
+  readEntry,
+  readOne,
+  unique,
+} from "./build.ts";
 import type { StoreCase } from "./context.ts";
 import type { Key } from "../key.ts";
 import type { PutResult, Store } from "../store.ts";
@@ -7,9 +17,13 @@ import type { PutResult, Store } from "../store.ts";
 /** Imports versions made at these moments: times that a case chooses need no clock. */
 async function importAt(store: Store, key: Key, times: readonly number[]): Promise<void> {
   const incarnation = unique();
-  for (const [i, createdAt] of times.entries()) {
+  const batch = times.map((createdAt, i) => {
     const imported = { incarnation, version: i + 1, createdAt };
-    await putOne(store, key, `made at ${createdAt}`, { imported });
+    return transaction({ puts: [put(key, `made at ${createdAt}`, { imported })] });
+  });
+  for (let first = 0; first < batch.length; first += 256) {
+    const outcomes = await store.commit(batch.slice(first, first + 256));
+    for (const outcome of outcomes) committed(outcome);
   }
 }
 

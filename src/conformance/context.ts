@@ -1,4 +1,4 @@
-import { at, keyOf, unique } from "./build.ts";
+import { keyOf, unique } from "./build.ts";
 import type { Key } from "../key.ts";
 import type { Change, Cursor, Store, StoreOptions } from "../store.ts";
 import { systemClock, type Clock } from "../telemetry/clock.ts";
@@ -57,6 +57,7 @@ export class StoreContext {
   readonly #resources: SuiteResources;
   readonly #opened: Store[] = [];
   readonly #workers: WorkerProcess[] = [];
+  readonly #pool: WorkerProcess[];
 
   constructor(suite: OpenSuite) {
     this.facts = suite.resources.facts;
@@ -64,6 +65,7 @@ export class StoreContext {
     this.clock = suite.clock;
     this.url = suite.url;
     this.#resources = suite.resources;
+    this.#pool = suite.pool;
   }
 
   /** A key that no other case uses. */
@@ -117,24 +119,33 @@ export class StoreContext {
     return follower.drain();
   }
 
-  /** Starts processes that have the store open, and answers when all of them do. */
-  async workers(count: number, url: string = this.url): Promise<readonly WorkerProcess[]> {
-    const starts = Array.from({ length: count }, () => this.#resources.startWorker(url));
-    const settled = await Promise.allSettled(starts);
-    const started = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  /** Processes that have the suite's store open; the same ones serve case after case. */
+  async workers(count: number): Promise<readonly WorkerProcess[]> {
+    const missing = Math.max(0, count - this.#pool.length);
+    this.#pool.push(...(await this.#start(missing, this.url)));
+    return this.#pool.slice(0, count);
+  }
+
+  /** Processes of this case's own on another URL, which it may kill. */
+  async workersOn(url: string, count: number): Promise<readonly WorkerProcess[]> {
+    const started = await this.#start(count, url);
     this.#workers.push(...started);
-    const failed = settled.find((one) => one.status === "rejected");
-    if (failed !== undefined) throw failed.reason;
     return started;
   }
 
-  async worker(url: string = this.url): Promise<WorkerProcess> {
-    return at(await this.workers(1, url), 0);
+  async #start(count: number, url: string): Promise<readonly WorkerProcess[]> {
+    const starts = Array.from({ length: count }, () => this.#resources.startWorker(url));
+    const settled = await Promise.allSettled(starts);
+    const started = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+    const failed = settled.find((one) => one.status === "rejected");
+    if (failed === undefined) return started;
+    await stopAll(started);
+    throw failed.reason;
   }
 
   /** Ends whatever the case has left open. */
   async end(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.stop()));
+    await stopAll(this.#workers);
     await Promise.all(this.#opened.map((store) => store.close()));
     this.clock.offsetMs = 0;
   }
@@ -146,12 +157,24 @@ export interface OpenSuite {
   readonly url: string;
   readonly store: Store;
   readonly clock: MovableClock;
+  /** Processes that have the store open, started when a case first needs them. */
+  readonly pool: WorkerProcess[];
 }
 
 export async function openSuite(resources: SuiteResources): Promise<OpenSuite> {
   const clock = new MovableClock();
   const url = await resources.newUrl();
-  return { resources, url, clock, store: await resources.open(url, storeOptions(clock)) };
+  const store = await resources.open(url, storeOptions(clock));
+  return { resources, url, clock, store, pool: [] };
+}
+
+export async function closeSuite(suite: OpenSuite): Promise<void> {
+  await stopAll(suite.pool.splice(0));
+  await suite.store.close();
+}
+
+async function stopAll(workers: readonly WorkerProcess[]): Promise<void> {
+  await Promise.all(workers.map((worker) => worker.stop()));
 }
 
 /** Runs one case and ends what it left open, also where it fails. */
@@ -159,6 +182,10 @@ export async function runCase(suite: OpenSuite, test: StoreCase): Promise<void> 
   const context = new StoreContext(suite);
   try {
     await test.run(context);
+  } catch (error) {
+    // Whatever they were told to do may still be under way.
+    await Promise.all(suite.pool.splice(0).map((worker) => worker.kill()));
+    throw error;
   } finally {
     await context.end();
   }

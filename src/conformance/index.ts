@@ -1,7 +1,8 @@
+import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { asOfCases } from "./as-of.ts";
 import { conditionCases } from "./conditions.ts";
-import { openSuite, runCase, type OpenSuite, type StoreCase } from "./context.ts";
+import { closeSuite, openSuite, runCase, type OpenSuite, type StoreCase } from "./context.ts";
 import { closeCases } from "./close.ts";
 import { deleteCases } from "./deletes.ts";
 import { meets, type Open, type StoreFacts } from "./facts.ts";
@@ -73,7 +74,7 @@ export function storeConformance(suite: StoreConformance): void {
   if (unknown.length > 0) throw new Error(`no such cases: ${unknown.join("; ")}`);
 
   describe(`store conformance of ${suite.name}`, () => {
-    let opened: OpenSuite;
+    let opened: OpenSuite | undefined;
     before(async () => {
       opened = await openSuite({
         facts: suite,
@@ -83,10 +84,13 @@ export function storeConformance(suite: StoreConformance): void {
         patienceMs: PATIENCE_MS,
       });
     });
-    after(() => opened?.store.close());
+    after(() => opened && closeSuite(opened));
     for (const test of STORE_CASES) {
       if (!meets(suite, test.needs ?? []) || Object.hasOwn(exceptions, test.name)) continue;
-      it(test.name, { timeout: CASE_TIMEOUT_MS }, () => runCase(opened, test));
+      it(test.name, { timeout: CASE_TIMEOUT_MS }, () => {
+        assert.ok(opened !== undefined, "the store was opened");
+        return runCase(opened, test);
+      });
     }
   });
 }

@@ -89,7 +89,7 @@ export const restartCases: readonly StoreCase[] = [
       const keys = [context.key(), context.key()];
       for (let round = 1; round <= 2; round += 1) {
         const writer = `round ${round} ${unique()}`;
-        const worker = await context.worker(url);
+        const worker = at(await context.workersOn(url, 1), 0);
         const acknowledged: Written[] = [];
         const enough = Promise.withResolvers<void>();
         const task = worker.run("putUntilKilled", { keys, writer }, (written) => {
@@ -132,7 +132,7 @@ export const restartCases: readonly StoreCase[] = [
     needs: ["shared"],
     async run(context) {
       const url = await context.newUrl();
-      const workers = await context.workers(10, url);
+      const workers = await context.workersOn(url, 10);
       const keys = [context.key(), context.key(), context.key()];
       const writes = workers.map((worker, i) =>
         worker.run("putValues", { keys, writer: `p${i}`, count: 6, atOnce: 3 }),

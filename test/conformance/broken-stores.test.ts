@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { openSuite, runCase, type OpenSuite } from "../../src/conformance/context.ts";
+import { closeSuite, openSuite, runCase, type OpenSuite } from "../../src/conformance/context.ts";
 import { meets, type Open, type StoreFacts } from "../../src/conformance/facts.ts";
 import { STORE_CASES } from "../../src/conformance/index.ts";
 import { isSelected } from "../servers/selection.ts";
@@ -66,7 +66,7 @@ if (isSelected("memory")) {
     before(async () => {
       suite = await openLocalSuite();
     });
-    after(() => suite.store.close());
+    after(() => closeSuite(suite));
     for (const test of STORE_CASES) {
       if (meets(SOUND, test.needs ?? [])) it(test.name, () => runCase(suite, test));
     }
@@ -79,7 +79,7 @@ if (isSelected("memory")) {
         const test = caseNamed(defect.caughtBy);
         assert.ok(meets(suite.resources.facts, test.needs ?? []), "the case applies to the store");
         await assert.rejects(runCase(suite, test));
-        await suite.store.close().catch(() => {});
+        await closeSuite(suite).catch(() => {});
       });
     }
   });

@@ -39,10 +39,10 @@ export function commits(
 /** Commits one transaction after another, each in a batch of its own. */
 async function eachAlone(
   transactions: readonly Transaction[],
-  commitOne: (transaction: Transaction) => Promise<Outcome>,
+  commitAlone: (transaction: Transaction) => Promise<Outcome>,
 ): Promise<readonly Outcome[]> {
   const outcomes: Outcome[] = [];
-  for (const transaction of transactions) outcomes.push(await commitOne(transaction));
+  for (const transaction of transactions) outcomes.push(await commitAlone(transaction));
   return outcomes;
 }
 
