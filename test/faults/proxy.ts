@@ -1,0 +1,96 @@
+import { once } from "node:events";
+import { createServer, connect, type AddressInfo, type Server, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** What the proxy does to bytes: to what clients send (`up`) and to what the back end answers. */
+export interface Weather {
+  /** Delays each piece by this many milliseconds. */
+  readonly delayMs?: number;
+  /** Swallows what clients send: half-open, as when a cable is pulled. */
+  readonly dropsUp?: boolean;
+  /** Swallows what the back end answers: commits happen, and nobody hears of it. */
+  readonly dropsDown?: boolean;
+}
+
+/** A TCP proxy on a free loopback port that can hurt the connections through it. */
+export class Proxy {
+  readonly port: number;
+  readonly #server: Server;
+  readonly #pairs: Set<readonly [Socket, Socket]>;
+  #weather: Weather = {};
+
+  private constructor(server: Server, pairs: Set<readonly [Socket, Socket]>) {
+    this.#server = server;
+    this.#pairs = pairs;
+    this.port = (server.address() as AddressInfo).port;
+  }
+
+  static async start(targetPort: number): Promise<Proxy> {
+    const pairs = new Set<readonly [Socket, Socket]>();
+    const server = createServer();
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const proxy = new Proxy(server, pairs);
+    server.on("connection", (client) => proxy.#join(client, targetPort));
+    return proxy;
+  }
+
+  /** Fair weather unless told otherwise. */
+  set(weather: Weather): void {
+    this.#weather = weather;
+  }
+
+  /** Resets every connection at once, in the middle of whatever it carries. */
+  cut(): void {
+    for (const [client, target] of this.#pairs) {
+      client.resetAndDestroy();
+      target.destroy();
+    }
+  }
+
+  /**
+   * Swallows answers for a while and then cuts: what was asked meanwhile has happened, and its
+   * acknowledgement is lost.
+   */
+  async loseAnswers(ms: number): Promise<void> {
+    this.set({ dropsDown: true });
+    await sleep(ms);
+    this.cut();
+    this.set({});
+  }
+
+  async stop(): Promise<void> {
+    this.#server.close();
+    this.cut();
+    await once(this.#server, "close");
+  }
+
+  #join(client: Socket, targetPort: number): void {
+    const target = connect(targetPort, "127.0.0.1");
+    const pair = [client, target] as const;
+    this.#pairs.add(pair);
+    for (const socket of pair) {
+      socket.setNoDelay(true);
+      // A reset is what this proxy is for; the close that follows ends the other side.
+      socket.on("error", () => {});
+      socket.on("close", () => {
+        this.#pairs.delete(pair);
+        client.destroy();
+        target.destroy();
+      });
+    }
+    this.#carry(client, target, () => this.#weather.dropsUp === true);
+    this.#carry(target, client, () => this.#weather.dropsDown === true);
+  }
+
+  #carry(from: Socket, to: Socket, isDropping: () => boolean): void {
+    from.on("data", (bytes) => {
+      if (isDropping()) return;
+      const { delayMs = 0 } = this.#weather;
+      // Timers of one length fire in the order in which they were set: bytes stay in order.
+      if (delayMs > 0) setTimeout(() => to.writable && to.write(bytes), delayMs);
+      else to.write(bytes);
+    });
+    from.on("end", () => to.end());
+  }
+}
