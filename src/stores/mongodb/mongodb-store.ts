@@ -97,9 +97,12 @@ class MongodbStore implements Store {
     return this.#call((deadline) => trimKey(this.#database, range, deadline));
   }
 
-  maintain(): Promise<boolean> {
-    // MongoDB itself cuts its log, by size, and clears request ids past their time.
-    return this.#call((deadline) => this.#sweep.step(deadline));
+  maintain({ feedRetentionMs }: { readonly feedRetentionMs: number }): Promise<boolean> {
+    // Request ids past their time are cleared by an index of MongoDB.
+    return this.#call(async (deadline) => {
+      if (this.info.watch !== "none") await this.#feed.retain(feedRetentionMs);
+      return this.#sweep.step(deadline);
+    });
   }
 
   ping(): Promise<void> {

@@ -49,6 +49,8 @@ export interface MetaDocument {
   readonly version: number;
   /** When the feed began, on MongoDB's clock; missing where it was no replica set then. */
   readonly since?: Timestamp;
+  /** Where the feed begins by now: followers resume from here on. */
+  readonly feedFrom?: Timestamp;
 }
 
 /**

@@ -94,7 +94,7 @@ export async function readHeads(
     heads = await database.aggregate<HeadDocument>(pipeline, { collection: segments, ...at });
   } else {
     // Without values all heads of a batch fit one reply, which the driver's cursors cost more than.
-    const command = { aggregate: segments, pipeline, cursor: { batchSize: 1000 } };
+    const command = { aggregate: segments, pipeline, cursor: { batchSize: keys.length + 1 } };
     const reply = await database.read({ ...command, readConcern: MAJORITY }, at.deadline);
     heads = firstBatch<HeadDocument>(reply);
   }
