@@ -21,6 +21,7 @@ import { versionCases } from "./versions.ts";
 import { processStarter } from "./workers.ts";
 
 export type { Open, StoreFacts } from "./facts.ts";
+export { stateConformance, type StateConformance, type StateFacts } from "./state.ts";
 
 /** Every case of the store suite, in the order in which they are run. */
 export const STORE_CASES: readonly StoreCase[] = [

@@ -139,7 +139,7 @@ export const stateConditionCases: readonly StateCase[] = [
       const { state } = context;
       const other = await context.open();
       const key = context.key();
-      const idempotencyKey = `id ${context.key()} ü"`;
+      const idempotencyKey = `id, "${context.key()}" \\`;
       const first = await state.put(key, "once", { idempotencyKey, cas: 0 });
       await state.put(key, "someone else");
       const again = await other.put(key, "once", { idempotencyKey, cas: 0 });

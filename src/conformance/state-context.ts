@@ -86,7 +86,7 @@ export class Watcher {
   #end: "open" | "ended" | Error = "open";
 
   constructor(start: (signal: AbortSignal) => AsyncIterable<WatchEvent>) {
-    this.#reading = this.#read(start(this.#abort.signal));
+    this.#reading = this.#read(() => start(this.#abort.signal));
   }
 
   /** What was seen, without the ids: `put 3`, `delete`, `caught-up`. */
@@ -130,9 +130,9 @@ export class Watcher {
     await this.#reading;
   }
 
-  async #read(events: AsyncIterable<WatchEvent>): Promise<void> {
+  async #read(start: () => AsyncIterable<WatchEvent>): Promise<void> {
     try {
-      for await (const event of events) {
+      for await (const event of start()) {
         this.events.push(event);
         this.#notify();
       }
@@ -172,6 +172,11 @@ export async function refused(
 /** The value of an entry as text. */
 export function valueText(entry: { readonly value?: Uint8Array } | undefined): string | undefined {
   return entry?.value && new TextDecoder().decode(entry.value);
+}
+
+/** An object whose members that are undefined are as good as missing. */
+export function withoutUndefined(members: object): object {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 }
 
 /** Puts to a key of its own until the store's time has passed a moment. */

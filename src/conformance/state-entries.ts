@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { assertBytes, hash } from "./build.ts";
-import { refused, valueText, type StateCase } from "./state-context.ts";
+import { refused, valueText, withoutUndefined, type StateCase } from "./state-context.ts";
 import { KEY_BYTES_MAX, MESSAGE_CHARS_MAX, AUTHOR_CHARS_MAX } from "../limits.ts";
 
 const ODD_KEYS = [
@@ -96,7 +96,8 @@ export const entryCases: readonly StateCase[] = [
         author: undefined,
         message: undefined,
       });
-      assert.deepEqual(await state.head(key), info);
+      const head = (await state.head(key)) ?? assert.fail("the entry is there");
+      assert.deepEqual(withoutUndefined(head), withoutUndefined(info));
     },
   },
   {

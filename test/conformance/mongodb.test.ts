@@ -1,16 +1,14 @@
 import { after } from "node:test";
-import { storeConformance } from "../../src/conformance/index.ts";
-import { openStore } from "../../src/stores/index.ts";
 import { freshUrls } from "../servers/fresh-url.ts";
 import { startMongodb } from "../servers/mongodb.ts";
 import { isSelected } from "../servers/selection.ts";
+import { runSuites } from "./suites.ts";
 
 if (isSelected("mongodb")) {
   const server = await startMongodb();
-  storeConformance({
+  runSuites({
     name: "mongodb",
     url: freshUrls(server),
-    openStore,
     shared: true,
     durable: true,
     transactions: "one-key",

@@ -1,16 +1,14 @@
 import { after } from "node:test";
-import { storeConformance } from "../../src/conformance/index.ts";
-import { openStore } from "../../src/stores/index.ts";
 import { freshUrls } from "../servers/fresh-url.ts";
 import { startRedis } from "../servers/redis.ts";
 import { isSelected } from "../servers/selection.ts";
+import { runSuites } from "./suites.ts";
 
 if (isSelected("redis")) {
   const server = await startRedis();
-  storeConformance({
+  runSuites({
     name: "redis",
     url: freshUrls(server),
-    openStore,
     shared: true,
     durable: true,
     transactions: "any-keys",

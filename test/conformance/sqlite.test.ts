@@ -1,20 +1,18 @@
 import { after } from "node:test";
 import { join } from "node:path";
-import { storeConformance } from "../../src/conformance/index.ts";
-import { openStore } from "../../src/stores/index.ts";
 import { removeFolder, temporaryFolder } from "../servers/process.ts";
 import { isSelected } from "../servers/selection.ts";
+import { runSuites } from "./suites.ts";
 
 if (isSelected("sqlite")) {
   const folder = await temporaryFolder("sqlite");
   let files = 0;
-  storeConformance({
+  runSuites({
     name: "sqlite",
     url: () => {
       files += 1;
       return `sqlite:${join(folder, `${files}.db`)}`;
     },
-    openStore,
     shared: true,
     durable: true,
     transactions: "any-keys",
