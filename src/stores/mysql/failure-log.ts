@@ -15,8 +15,8 @@ const SILENT: ReadonlySet<ErrorCode> = new Set(["cursor_expired", "value_too_lar
 export class FailureLog {
   readonly #log: Log;
   readonly #clock: Clock;
-  #code: ErrorCode | undefined;
-  #saidAt = 0;
+  /** When each kind was last said, since the last call that succeeded. */
+  readonly #said = new Map<ErrorCode, number>();
 
   constructor(log: Log, clock: Clock) {
     this.#log = log;
@@ -26,9 +26,8 @@ export class FailureLog {
   failed(error: StateError): void {
     if (SILENT.has(error.code)) return;
     const now = this.#clock.monotonic();
-    if (error.code === this.#code && now - this.#saidAt < REPEAT_MS) return;
-    this.#code = error.code;
-    this.#saidAt = now;
+    if (now - (this.#said.get(error.code) ?? -Infinity) < REPEAT_MS) return;
+    this.#said.set(error.code, now);
     this.#log.error(
       { code: error.code, reason: reasonOf(error) },
       `The database failed a call. ${error.message}`,
@@ -36,8 +35,8 @@ export class FailureLog {
   }
 
   succeeded(): void {
-    if (this.#code === undefined) return;
-    this.#code = undefined;
+    if (this.#said.size === 0) return;
+    this.#said.clear();
     this.#log.info({}, "The database answers again.");
   }
 }

@@ -1,0 +1,297 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  commit,
+  committed,
+  keyOf,
+  put,
+  putOne,
+  readEntry,
+  textOf,
+  transaction,
+  unique,
+} from "../../src/conformance/build.ts";
+import { StateError } from "../../src/errors.ts";
+import type { Key } from "../../src/key.ts";
+import type { ChangeBatch, Store } from "../../src/store.ts";
+import { freshUrls } from "../servers/fresh-url.ts";
+import { startMariadb } from "../servers/mariadb.ts";
+import { waitUntil } from "../servers/process.ts";
+import { isSelected } from "../servers/selection.ts";
+import {
+  connectTo,
+  failsWith,
+  firstWith,
+  openMysql,
+  prefixOf,
+  Proxy,
+  RecordedLog,
+  valueOf,
+  type Verdict,
+} from "./mysql-support.ts";
+
+if (isSelected("mariadb")) {
+  const server = await startMariadb();
+  after(() => server.stop());
+  const newUrl = freshUrls(server);
+
+  const versionsOf = async (store: Store, key: Key): Promise<readonly number[]> => {
+    const page = { order: "oldest-first", after: 0, limit: 1000 } as const;
+    return (await store.history(key, page)).map(({ version }) => version);
+  };
+
+  const losses: readonly { readonly what: string; readonly verdict: Verdict }[] = [
+    { what: "whose answer is lost", verdict: "cut-answer" },
+    { what: "that is lost on its way", verdict: "cut" },
+    { what: "that arrives after its connection was given up", verdict: "cut-and-pass-late" },
+  ];
+
+  for (const { what, verdict } of losses) {
+    test(`a commit in one packet ${what} is applied once, and answered`, async (t) => {
+      const proxy = await Proxy.start(t, newUrl());
+      const store = await openMysql(t, proxy.url);
+      const key = keyOf(unique());
+      await putOne(store, key, "first");
+      proxy.decide = firstWith("COMMIT", verdict);
+      assert.equal((await putOne(store, key, "second")).version, 2);
+      await sleep(verdict === "cut-and-pass-late" ? 500 : 0);
+      assert.deepEqual(await versionsOf(store, key), [1, 2]);
+      assert.equal((await putOne(store, key, "third")).version, 3);
+      assert.equal(textOf(await readEntry(store, key, { version: 2 })), "second");
+    });
+
+    test(`a commit in two round trips ${what} is applied once, and answered`, async (t) => {
+      const proxy = await Proxy.start(t, newUrl());
+      const store = await openMysql(t, proxy.url);
+      const [key, gone] = [keyOf(unique()), keyOf(unique())];
+      for (const one of [key, gone]) await putOne(store, one, "first");
+      proxy.decide = firstWith("COMMIT", verdict);
+      const outcome = committed(
+        await commit(store, { puts: [put(key, "second")], deletes: [gone] }),
+      );
+      assert.deepEqual([outcome.puts[0]?.version, outcome.deletes[0]?.versions], [2, 1]);
+      await sleep(verdict === "cut-and-pass-late" ? 500 : 0);
+      assert.deepEqual(await versionsOf(store, key), [1, 2]);
+      assert.deepEqual(await versionsOf(store, gone), []);
+    });
+  }
+
+  test("a connection that is cut before the commit was sent costs a retry and no more", async (t) => {
+    const proxy = await Proxy.start(t, newUrl());
+    const store = await openMysql(t, proxy.url);
+    const key = keyOf(unique());
+    proxy.decide = firstWith("FOR UPDATE", "cut-answer");
+    assert.equal((await putOne(store, key, "one")).version, 1);
+    assert.deepEqual(await versionsOf(store, key), [1]);
+  });
+
+  test("a read on a connection that died unseen is asked again on another", async (t) => {
+    const proxy = await Proxy.start(t, newUrl());
+    const store = await openMysql(t, proxy.url);
+    const key = keyOf(unique());
+    await putOne(store, key, "value");
+    proxy.decide = firstWith("SELECT", "cut");
+    assert.equal(textOf(await readEntry(store, key)), "value");
+  });
+
+  test("calls on a network that swallows everything settle in time, and say what is known", async (t) => {
+    const proxy = await Proxy.start(t, newUrl());
+    const store = await openMysql(t, proxy.url, { timeoutMs: 1_000 });
+    const key = keyOf(unique());
+    await putOne(store, key, "before");
+    proxy.decide = () => "swallow";
+    const start = performance.now();
+    const calls = [
+      assert.rejects(
+        store.read([{ key, select: "latest", value: true }]),
+        failsWith("store_unavailable"),
+      ),
+      assert.rejects(putOne(store, key, "lost"), failsWith("outcome_unknown", "unknown")),
+      assert.rejects(store.ping(), failsWith("store_unavailable")),
+    ];
+    await Promise.all(calls);
+    assert.ok(performance.now() - start < 2_000, "within the deadline and a little");
+    proxy.decide = () => "pass";
+    assert.equal(textOf(await readEntry(store, key)), "before");
+    assert.equal((await putOne(store, key, "after")).version, 2);
+  });
+
+  test("a write that nobody will ever know of says so, and holds no lock for long", async (t) => {
+    const proxy = await Proxy.start(t, newUrl());
+    const store = await openMysql(t, proxy.url, { timeoutMs: 2_000 });
+    const direct = await openMysql(t, proxy.url.replace(/:\d+\//, `:${new URL(server.url).port}/`));
+    const key = keyOf(unique());
+    const other = keyOf(unique());
+    for (const one of [key, other]) await putOne(store, one, "first");
+    // The locks are taken, and the packet that would write and commit never arrives.
+    proxy.decide = firstWith("COMMIT", "swallow");
+    const lost = commit(store, { puts: [put(key, "second")], deletes: [other] });
+    await assert.rejects(lost, failsWith("outcome_unknown", "unknown"));
+    assert.equal((await putOne(direct, key, "mine")).version, 2);
+  });
+
+  test("kill -9 of the database loses nothing that was acknowledged", async (t) => {
+    const store = await openMysql(t, newUrl(), { timeoutMs: 3_000 });
+    const keys = Array.from({ length: 40 }, () => keyOf(unique()));
+    const acknowledged = new Map<string, string>();
+    let running = true;
+    const writers = keys.map(async (key) => {
+      while (running) {
+        const value = unique();
+        try {
+          const { version } = await putOne(store, key, value);
+          acknowledged.set(`${key}.${version}`, value);
+        } catch (error) {
+          assert.ok(error instanceof StateError, String(error));
+          await sleep(20);
+        }
+      }
+    });
+    for (let round = 0; round < 3; round += 1) {
+      const count = acknowledged.size;
+      await waitUntil("some writes", () => acknowledged.size > count + 200);
+      server.signal("SIGKILL");
+      await server.restart();
+    }
+    running = false;
+    await Promise.all(writers);
+    for (const key of keys) {
+      const versions = await versionsOf(store, key);
+      assert.deepEqual(
+        versions,
+        Array.from(versions, (_, i) => i + 1),
+        "no gap",
+      );
+    }
+    for (const [name, value] of acknowledged) {
+      const [key = "", version] = name.split(".");
+      const entry = await readEntry(store, keyOf(key), { version: Number(version) });
+      assert.equal(textOf(entry), value, `the value of ${name}`);
+    }
+  });
+
+  test("a paused database keeps no call beyond its deadline, and all is well after it", async (t) => {
+    const log = new RecordedLog();
+    const store = await openMysql(t, newUrl(), { timeoutMs: 1_000, log });
+    const keys = Array.from({ length: 30 }, () => keyOf(unique()));
+    for (const key of keys) await putOne(store, key, "first");
+    server.signal("SIGSTOP");
+    const start = performance.now();
+    const calls = keys.flatMap((key) => [
+      putOne(store, key, "second"),
+      store.read([{ key, select: "latest", value: true }]),
+      store.keys({ from: "", to: undefined, limit: 5 }),
+    ]);
+    const settled = await Promise.allSettled(calls);
+    const elapsed = performance.now() - start;
+    server.signal("SIGCONT");
+    assert.ok(elapsed < 2_000, `settled after ${elapsed} ms`);
+    for (const one of settled) {
+      assert.ok(one.status === "rejected" && one.reason instanceof StateError);
+      assert.ok(["outcome_unknown", "store_unavailable"].includes(one.reason.code));
+    }
+    const resumed = performance.now();
+    await waitUntil("an answer", () =>
+      store.ping().then(
+        () => true,
+        () => false,
+      ),
+    );
+    assert.ok(performance.now() - resumed < 2_000, "back within two seconds");
+    for (const key of keys) {
+      const { version } = await putOne(store, key, "third");
+      assert.deepEqual((await versionsOf(store, key)).length, version);
+    }
+    const errors = log.lines.filter(({ level }) => level === "error");
+    assert.ok(errors.length >= 1 && errors.length <= 2, "one line for each kind of failure");
+    assert.ok(log.lines.some(({ message }) => message.includes("answers again")));
+  });
+
+  test("a follower survives a restart of the database without missing or repeating", async (t) => {
+    const url = newUrl();
+    const store = await openMysql(t, url, { timeoutMs: 2_000 });
+    const key = keyOf(unique());
+    const end = new AbortController();
+    const seen: number[] = [];
+    const following = (async () => {
+      for await (const batch of store.changes("now", end.signal)) {
+        seen.push(...batch.changes.map(({ version }) => version));
+      }
+    })();
+    await putOne(store, key, "1");
+    await waitUntil("the first change", () => seen.length === 1);
+    server.signal("SIGKILL");
+    await sleep(100);
+    await server.restart();
+    const other = await openMysql(t, url);
+    for (let version = 2; version <= 5; version += 1) await putOne(other, key, String(version));
+    await waitUntil("the others", () => seen.length >= 5, 3_000);
+    end.abort();
+    await following;
+    assert.deepEqual(seen, [1, 2, 3, 4, 5]);
+  });
+
+  test("another process's write reaches a follower within a quarter of a second", async (t) => {
+    const url = newUrl();
+    const [store, other] = await Promise.all([openMysql(t, url), openMysql(t, url)]);
+    const end = new AbortController();
+    const batches: { readonly at: number; readonly batch: ChangeBatch }[] = [];
+    const following = (async () => {
+      for await (const batch of store.changes("now", end.signal)) {
+        batches.push({ at: performance.now(), batch });
+      }
+    })();
+    await waitUntil("the present", () => batches.length === 1);
+    await sleep(300);
+    for (let round = 1; round <= 5; round += 1) {
+      await putOne(other, keyOf(unique()), "value");
+      const written = performance.now();
+      await waitUntil("the change", () => batches.length > round);
+      assert.ok((batches[round]?.at ?? Infinity) - written < 250);
+    }
+    end.abort();
+    await following;
+  });
+
+  test("an unknown commit is told from one that was never made, whatever else runs", async (t) => {
+    const proxy = await Proxy.start(t, newUrl());
+    const store = await openMysql(t, proxy.url);
+    const keys = Array.from({ length: 20 }, () => keyOf(unique()));
+    let pieces = 0;
+    // Every fifth commit loses its answer, every seventh never arrives.
+    proxy.decide = (piece) => {
+      if (!piece.includes("COMMIT")) return "pass";
+      pieces += 1;
+      if (pieces % 7 === 0) return "cut";
+      return pieces % 5 === 0 ? "cut-answer" : "pass";
+    };
+    for (let round = 1; round <= 20; round += 1) {
+      const outcomes = await Promise.all(
+        [keys.slice(0, 10), keys.slice(10)].map((half) =>
+          store.commit(half.map((key) => transaction({ puts: [put(key, `v${round}`)] }))),
+        ),
+      );
+      for (const outcome of outcomes.flat()) {
+        assert.equal(committed(outcome).puts[0]?.version, round);
+      }
+    }
+    assert.ok(pieces > 45, "some commits were lost and repeated");
+  });
+
+  test("a process that dies between its locks and its commit blocks nobody", async (t) => {
+    const url = newUrl();
+    const store = await openMysql(t, url);
+    const key = keyOf(unique());
+    await putOne(store, key, "first");
+    const prefix = prefixOf(url);
+    const rival = await connectTo(t, server.url);
+    await rival.query(`START TRANSACTION; SELECT * FROM ${prefix}_heads FOR UPDATE`);
+    const blocked = putOne(store, key, "second");
+    await sleep(100);
+    rival.destroy();
+    assert.equal((await blocked).version, 2);
+    const check = await connectTo(t, server.url);
+    assert.equal(await valueOf(check, `SELECT COUNT(*) FROM ${prefix}_versions`), 2);
+  });
+}

@@ -1,0 +1,181 @@
+import { once } from "node:events";
+import {
+  createConnection as connectSocket,
+  createServer,
+  type AddressInfo,
+  type Socket,
+} from "node:net";
+import type { TestContext } from "node:test";
+import { createConnection, type Connection, type RowDataPacket } from "mysql2/promise";
+import { type ErrorCode, StateError } from "../../src/errors.ts";
+import type { Store, StoreOptions } from "../../src/store.ts";
+import { open } from "../../src/stores/mysql/store.ts";
+import { systemClock } from "../../src/telemetry/clock.ts";
+import type { Log } from "../../src/telemetry/log.ts";
+import { silentLog } from "../../src/telemetry/log.ts";
+
+/** Opens a store that is closed with the test, also where the test fails. */
+export async function openMysql(
+  test: TestContext,
+  url: string,
+  more: Partial<StoreOptions> = {},
+): Promise<Store> {
+  const store = await open(url, {
+    clock: systemClock,
+    log: silentLog,
+    timeoutMs: 10_000,
+    connectTimeoutMs: 10_000,
+    ...more,
+  });
+  test.after(() => store.close());
+  return store;
+}
+
+/** A connection past the store, to look at its tables or to get in its way. */
+export async function connectTo(test: TestContext, url: string): Promise<Connection> {
+  const { hostname, port, username, password } = new URL(url);
+  const connection = await createConnection({
+    host: hostname,
+    port: Number(port),
+    user: username,
+    password,
+    database: "vss",
+    multipleStatements: true,
+  });
+  test.after(() => connection.destroy());
+  return connection;
+}
+
+/** The prefix of a store's tables. */
+export function prefixOf(url: string): string {
+  return new URL(url).searchParams.get("prefix") ?? "vss";
+}
+
+/** The only value that a statement answers. */
+export async function valueOf(connection: Connection, sql: string): Promise<unknown> {
+  const [rows] = await connection.query<RowDataPacket[]>(sql);
+  return Object.values(rows[0] ?? {})[0];
+}
+
+/** A validator for `assert.rejects`. */
+export function failsWith(code: ErrorCode, applied: "no" | "unknown" = "no") {
+  return (error: unknown): boolean =>
+    error instanceof StateError && error.code === code && error.applied === applied;
+}
+
+/** Keeps what is logged, to be looked at. */
+export class RecordedLog implements Log {
+  readonly lines: { readonly level: string; readonly fields: object; readonly message: string }[] =
+    [];
+
+  debug(): void {}
+
+  info(fields: object, message: string): void {
+    this.lines.push({ level: "info", fields, message });
+  }
+
+  warn(fields: object, message: string): void {
+    this.lines.push({ level: "warn", fields, message });
+  }
+
+  error(fields: object, message: string): void {
+    this.lines.push({ level: "error", fields, message });
+  }
+}
+
+/** What a {@link Proxy} does with a piece that a client sends. */
+export type Verdict =
+  | "pass"
+  /** Passes it on, and lets no answer back: the connection is cut once the server has answered. */
+  | "cut-answer"
+  /** Cuts the connection, and passes nothing on. */
+  | "cut"
+  /** Cuts the client's side at once, and passes the piece on a little later. */
+  | "cut-and-pass-late"
+  /** Passes nothing on and says nothing, in either direction, for as long as the proxy lives. */
+  | "swallow";
+
+const LATE_MS = 300;
+
+/** Stands between a store and its server, and loses what a test tells it to lose. */
+export class Proxy {
+  readonly url: string;
+  /** Asked for every piece that a client sends. */
+  decide: (piece: Buffer) => Verdict = () => "pass";
+  readonly #server;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(server: ReturnType<typeof createServer>, url: string) {
+    this.#server = server;
+    this.url = url;
+  }
+
+  /** Ends with the test. */
+  static async start(test: TestContext, target: string): Promise<Proxy> {
+    const { hostname, port } = new URL(target);
+    const server = createServer();
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const url = new URL(target);
+    url.hostname = "127.0.0.1";
+    url.port = String((server.address() as AddressInfo).port);
+    const proxy = new Proxy(server, url.href);
+    test.after(() => proxy.#stop());
+    server.on("connection", (client) => {
+      proxy.#join(client, connectSocket({ host: hostname, port: Number(port), noDelay: true }));
+    });
+    return proxy;
+  }
+
+  async #stop(): Promise<void> {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+    await once(this.#server, "close");
+  }
+
+  #join(client: Socket, server: Socket): void {
+    let swallowing = false;
+    let cutting = false;
+    const cut = (): void => {
+      client.destroy();
+      server.destroy();
+    };
+    for (const socket of [client, server]) {
+      this.#sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => this.#sockets.delete(socket));
+    }
+    client.on("close", () => {
+      if (!cutting) server.destroy();
+    });
+    server.on("close", () => client.destroy());
+    server.on("data", (piece) => {
+      if (cutting) cut();
+      else if (!swallowing) client.write(piece);
+    });
+    client.on("data", (piece) => {
+      const verdict = swallowing ? "swallow" : this.decide(piece);
+      if (verdict === "pass") server.write(piece);
+      else if (verdict === "swallow") swallowing = true;
+      else if (verdict === "cut") cut();
+      else if (verdict === "cut-answer") {
+        cutting = true;
+        server.write(piece);
+      } else {
+        cutting = true;
+        client.destroy();
+        setTimeout(() => server.write(piece), LATE_MS);
+      }
+    });
+  }
+}
+
+/** A verdict for the first piece that holds these words, and `pass` for all else. */
+export function firstWith(words: string, verdict: Verdict): (piece: Buffer) => Verdict {
+  let done = false;
+  return (piece) => {
+    if (done || !piece.includes(words)) return "pass";
+    done = true;
+    return verdict;
+  };
+}
