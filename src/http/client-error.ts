@@ -57,12 +57,11 @@ function toStateError({ code, rawPacket }: ClientError): StateError {
   }
 }
 
+/** Whether most of what overflowed is the request line. */
 function isWithinRequestLine(packet: unknown): boolean {
-  return (
-    Buffer.isBuffer(packet) &&
-    /^[A-Z-]+ /.test(packet.toString("latin1", 0, 24)) &&
-    !packet.includes(0x0a)
-  );
+  if (!Buffer.isBuffer(packet) || !/^[A-Z-]+ /.test(packet.toString("latin1", 0, 24))) return false;
+  const end = packet.indexOf("\n");
+  return end === -1 || end > packet.byteLength / 2;
 }
 
 function problemMessage(error: StateError): string {

@@ -12,6 +12,9 @@ import { problemAnswer, toStateError } from "./problem.ts";
 import type { Route } from "./route.ts";
 import { RouteTraffic } from "./traffic.ts";
 
+/** Answers from this length on count as held; shorter ones fit the socket's own buffers. */
+const HELD_ANSWER_CHARS_MIN = 64 * 1024;
+
 type Run = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** Runs routes: admits a request, hands it to its route, sends what the route answers. */
@@ -71,8 +74,11 @@ export class Dispatcher {
     };
   }
 
-  #send({ request, response }: Exchange, answer: Answer): void {
+  #send(exchange: Exchange, answer: Answer): void {
     const { isClosing, limits } = this.#context;
+    const { request, response } = exchange;
+    // A long answer stays in memory until its reader has taken it.
+    if (answer.body.length > HELD_ANSWER_CHARS_MIN) exchange.hold(answer.body.length);
     send(request, response, answer, { isLast: isClosing, lingerMs: limits.lingerMs });
   }
 
@@ -89,11 +95,25 @@ export class Dispatcher {
 
 /** A route's own work; whatever it throws, even at once, becomes a rejection. */
 async function handle(route: Route, exchange: Exchange): Promise<Answer | undefined> {
-  const { headers, httpVersionMinor } = exchange.request;
-  if (headers.host === undefined && httpVersionMinor === 1) {
-    throw new StateError("invalid_request", 'An HTTP/1.1 request carries a "Host" header.');
+  const { rawHeaders, httpVersionMajor, httpVersionMinor } = exchange.request;
+  if (httpVersionMajor !== 1) {
+    throw new StateError("invalid_request", "The server speaks HTTP/1.1 and HTTP/1.0.");
+  }
+  const hosts = countHosts(rawHeaders);
+  if (hosts > 1 || (hosts === 0 && httpVersionMinor === 1)) {
+    throw new StateError("invalid_request", 'An HTTP/1.1 request carries one "Host" header.');
   }
   return route.handle(exchange);
+}
+
+/** `node:http` keeps the first of several, where a proxy may have looked at another. */
+function countHosts(rawHeaders: readonly string[]): number {
+  let count = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index];
+    if (name?.length === 4 && name.toLowerCase() === "host") count += 1;
+  }
+  return count;
 }
 
 /** What is answered where the router found nothing: 405 where another method would do, else 404. */

@@ -128,14 +128,15 @@ export class EventStreams {
   #beat(): void {
     for (const stream of this.#streams) {
       const { response } = stream;
-      if (!response.writableNeedDrain) {
+      if (response.writableEnded) {
+        // Whoever did not read even the last event since the beat before is gone, or means harm.
+        response.destroy();
+      } else if (!response.writableNeedDrain) {
         begin(response);
         response.write(": \n\n");
       } else {
         stream.stuck += 1;
         if (stream.stuck === STUCK_MAX) response.end(TOO_SLOW);
-        // Whoever reads too slowly for that event too is gone, or means harm.
-        if (stream.stuck > STUCK_MAX) response.destroy();
       }
     }
   }
@@ -167,7 +168,7 @@ function dataOf(event: WatchEvent): Record<string, unknown> {
       return { ...common, size, digest, contentType, author, message, ...json };
     }
     case "delete":
-      return { key: event.key, deleted: true, etag: toEtag(event) };
+      return { key: event.key, deleted: true, version: event.version, etag: toEtag(event) };
     case "caught-up":
     case "too-slow":
       return {};

@@ -119,9 +119,10 @@ export const RESTORE_PREFIX_ANSWER = object(
     },
     unchanged: { type: "integer", minimum: 0 },
     conflicts: { type: "array", items: { type: "string" } },
+    trimmed: { type: "array", items: { type: "string" } },
     next: CURSOR,
   },
-  ["dryRun", "restored", "unchanged", "conflicts"],
+  ["dryRun", "restored", "unchanged", "conflicts", "trimmed"],
 );
 
 export const PROBLEM = object(

@@ -32,7 +32,7 @@ async function getJson(path: string): Promise<unknown> {
 
 test("a put answers the new version, its time, its digest, its ETag and where it is", async () => {
   const key = freshKey();
-  const before = Date.now();
+  const start = Date.now();
   const response = await put(key, "hello");
   assert.equal(response.status, 200);
   assert.equal(response.headers.get("content-type"), "application/json");
@@ -44,7 +44,7 @@ test("a put answers the new version, its time, its digest, its ETag and where it
   assert.equal(body["version"], 1);
   assert.equal(body["digest"], createHash("sha256").update("hello").digest("hex"));
   const time = Date.parse(String(body["createdAt"]));
-  assert.ok(time >= before && time <= Date.now());
+  assert.ok(time >= start && time <= Date.now());
   assert.match(String(body["createdAt"]), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 });
 

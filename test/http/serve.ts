@@ -61,6 +61,11 @@ export class RawClient {
     });
   }
 
+  /** What has come and was not taken as an answer. */
+  get received(): string {
+    return this.#received.toString("latin1");
+  }
+
   send(bytes: string | Uint8Array): void {
     this.socket.write(bytes);
   }
