@@ -21,6 +21,17 @@ export interface Command {
   readonly load: () => Promise<{ readonly run: Run }>;
 }
 
+const COPY: readonly SettingName[] = [
+  "intoExisting",
+  "storeTimeoutMs",
+  "connectTimeoutMs",
+  "logLevel",
+];
+
+const RESUME =
+  "A target that is not empty is refused, unless it\nholds what an earlier run of the same copy wrote: " +
+  "then it goes on from there.";
+
 /** Every command by name. `help` and `version` are answered by main.ts itself. */
 export const COMMANDS: Readonly<Record<string, Command>> = {
   serve: {
@@ -53,6 +64,30 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       "Puts, reads and deletes keys of its own, which it removes. Where something is not as it should\n" +
       "be, it prints what was sent, what was expected and what came, and exits with 1.",
     load: () => import("./check.ts"),
+  },
+  migrate: {
+    summary: "Copy every version of every key from one store to another.",
+    args: ["<from-url>", "<to-url>"],
+    settings: COPY,
+    details:
+      `Digests are checked on both sides. ${RESUME} The source may be in use; stop its writers for\n` +
+      "the last run, so that nothing is left behind. The target must not be.",
+    load: () => import("./migrate.ts"),
+  },
+  export: {
+    summary: "Write every version of every key to standard output, one line of JSON each.",
+    args: ["<url>"],
+    settings: ["storeTimeoutMs", "connectTimeoutMs", "logLevel"],
+    details:
+      "docs/export-format.md has the format: vss export sqlite:./data/state.db > state.ndjson",
+    load: () => import("./export.ts"),
+  },
+  import: {
+    summary: "Read an export from standard input into a store.",
+    args: ["<url>"],
+    settings: COPY,
+    details: `vss import sqlite:./data/state.db < state.ndjson\n${RESUME}`,
+    load: () => import("./import.ts"),
   },
 };
 
