@@ -169,6 +169,7 @@ export class KeyCommitter {
     const segment = work.segments.shift();
     if (segment === undefined) throw new Error("Only a planned segment is inserted.");
     work.sent = false;
+    this.#database.journal?.note([{ _id: work.key, i: segment.document._id }]);
     this.#cache.set(work.key, segment.after, at);
     round.settle(work, segment.answers);
   }

@@ -1,6 +1,7 @@
 import type { ClientSession, Db, Document, MongoClient } from "mongodb";
 import { DeadlineError, isTransient } from "./classify.ts";
 import { settleWithin, type Deadline } from "./deadline.ts";
+import type { Journal } from "./journal.ts";
 import type { Collections } from "./schema.ts";
 
 /** What every write asks for: on the disks of a majority before it is acknowledged. */
@@ -31,6 +32,8 @@ export class Database {
   readonly names: Collections;
   readonly #db: Db;
   readonly #timeoutMs: number;
+  /** Of a standalone server alone. */
+  journal: Journal | undefined;
 
   constructor(client: MongoClient, database: string, names: Collections, timeoutMs: number) {
     this.client = client;

@@ -25,6 +25,7 @@ import { Deadline, settleWithin } from "./deadline.ts";
 import { FailureLog } from "./failure-log.ts";
 import { Feed, unsupported } from "./feed.ts";
 import type { Item } from "./key-work.ts";
+import { Journal } from "./journal.ts";
 import { readHistory, readKeys } from "./list.ts";
 import { parseMongodbUrl, type MongodbOptions } from "./options.ts";
 import { readEntries } from "./read.ts";
@@ -58,6 +59,7 @@ class MongodbStore implements Store {
     const cache = new StateCache(clock);
     this.info = toInfo(parsed.scheme, facts);
     this.#database = database;
+    if (facts.topology === "standalone") database.journal = new Journal();
     this.#options = options;
     this.#readConcern = parsed.readConcern;
     this.#committer = new KeyCommitter(database, cache, clock);

@@ -98,7 +98,22 @@ export async function readHeads(
     const reply = await database.read({ ...command, readConcern: MAJORITY }, at.deadline);
     heads = firstBatch<HeadDocument>(reply);
   }
+  await waitForJournal(database, heads, at.deadline);
   return new Map(heads.map((head) => [head._id, head]));
+}
+
+/** On a standalone server, makes sure that what is about to be shown can't be lost in a crash. */
+async function waitForJournal(
+  database: Database,
+  heads: readonly HeadDocument[],
+  deadline: Deadline,
+): Promise<void> {
+  const { journal, names } = database;
+  if (journal === undefined || journal.knows(heads)) return;
+  // Any journaled write will do: it comes after everything that can be seen by now.
+  const updates = [{ q: { _id: "journal" }, u: { $inc: { n: 1 } }, upsert: true }];
+  await database.read({ update: names.meta, updates, writeConcern: DURABLE }, deadline);
+  journal.note(heads);
 }
 
 /** What a writer needs to know of a key before it can write. */
