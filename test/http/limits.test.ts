@@ -194,8 +194,8 @@ test("a failure reaches its caller without a trace of its cause, and the log wit
   };
   const read = await call("GET");
   assert.deepEqual([read["statusCode"], read["code"], read["applied"]], [500, "internal", "no"]);
-  assert.equal((lines[0]?.[1] as { err: unknown }).err, failure);
-  assert.equal(lines[0]?.[0], "error");
+  const [level, fields] = lines[0] ?? ["", {}];
+  assert.deepEqual([level, "err" in fields && fields.err], ["error", failure]);
   // What failed unforeseen may have failed after the commit.
   const write = await call("PUT");
   assert.deepEqual(
@@ -234,7 +234,7 @@ test("readiness follows what it is told, and a stop", async () => {
   });
   const ready = await fetch(`${served.url}/-/readyz`);
   assert.deepEqual(await ready.json(), { status: "ready" });
-  const verbose = await (await fetch(`${served.url}/-/readyz?verbose`)).json();
+  const verbose: unknown = await (await fetch(`${served.url}/-/readyz?verbose`)).json();
   const { store } = verbose as { readonly store: { readonly promise: string } };
   assert.equal(store.promise, served.state.store.info.promise);
   isReady = false;
