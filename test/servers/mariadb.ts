@@ -62,7 +62,7 @@ export async function startMariadb(options: MariadbOptions = {}): Promise<TestSe
   );
   const start = (): Promise<void> => server.start(() => greets(port));
   await start();
-  await createUser(join(folder, "socket"));
+  await createUserAndDatabase(join(folder, "socket"));
   return {
     url: `mysql://${USER}:${PASSWORD}@127.0.0.1:${port}/vss`,
     signal: (name) => server.signal(name),
@@ -113,10 +113,11 @@ async function greets(port: number): Promise<boolean> {
   }
 }
 
-async function createUser(socketPath: string): Promise<void> {
+async function createUserAndDatabase(socketPath: string): Promise<void> {
   const { createConnection: connect } = await import("mysql2/promise");
   const connection = await connect({ socketPath, user: "root" });
   try {
+    await connection.query("CREATE DATABASE vss");
     await connection.query(`CREATE USER '${USER}'@'%' IDENTIFIED BY '${PASSWORD}'`);
     await connection.query(`GRANT ALL ON *.* TO '${USER}'@'%' WITH GRANT OPTION`);
   } finally {

@@ -46,6 +46,24 @@ export async function connectTo(test: TestContext, url: string): Promise<Connect
   return connection;
 }
 
+/** Sets a global variable of the server for as long as `work` runs. */
+export async function withGlobal(
+  connection: Connection,
+  setting: {
+    readonly name: string;
+    readonly value: string | number;
+    readonly after: string | number;
+  },
+  work: () => Promise<void>,
+): Promise<void> {
+  await connection.query(`SET GLOBAL ${setting.name} = ${setting.value}`);
+  try {
+    await work();
+  } finally {
+    await connection.query(`SET GLOBAL ${setting.name} = ${setting.after}`);
+  }
+}
+
 /** The prefix of a store's tables. */
 export function prefixOf(url: string): string {
   return new URL(url).searchParams.get("prefix") ?? "vss";
