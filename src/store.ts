@@ -273,7 +273,8 @@ export interface KeyInfo extends EntryInfo {
 
 /**
  * A position per partition of the feed, opaque but for this: within a partition, positions compare
- * as strings (`<`) in the order of the changes. The empty string is the beginning.
+ * as strings (`<`) in the order of the changes. Positions hold letters, digits, "_", "-" and "."
+ * alone. The empty string is the beginning.
  */
 export type Cursor = readonly string[];
 

@@ -1,17 +1,17 @@
 import type { Cursor } from "../../store.ts";
 import { invalid } from "../input.ts";
 
-/** A feed cursor as an event's id: positions joined by ".", which no position holds. */
+/** A feed cursor as an event's id: positions joined by "~", which none of them holds. */
 export function encodeCursor(cursor: Cursor): string {
-  return cursor.join(".");
+  return cursor.join("~");
 }
 
 /** The cursor of an event's id. Throws `invalid_parameter` for what is none. */
 export function decodeCursor(id: string): Cursor {
-  if (!/^[0-9A-Za-z_.-]{0,4096}$/.test(id)) {
+  if (!/^[\w.~-]{0,8192}$/.test(id)) {
     throw invalid("Last-Event-ID", `"Last-Event-ID" is the id of an event of this watch.`);
   }
-  return id.split(".");
+  return id.split("~");
 }
 
 /** The later position of each partition. */
