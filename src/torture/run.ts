@@ -22,7 +22,10 @@ export interface TortureOptions {
   readonly callTimeoutMs: number;
   /** Between two calls of a client, at most, in milliseconds. */
   readonly pauseMs: number;
+  /** Ends the load early. */
   readonly signal?: AbortSignal;
+  /** Resolves when the load may end: what is being done to the servers is over. */
+  readonly until?: Promise<unknown>;
   readonly onProgress?: (calls: number) => void;
 }
 
@@ -64,7 +67,9 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
     options.onProgress?.(calls.length);
   };
   const end = monotonicNs() + options.seconds * 1e9;
-  const isOver = (): boolean => monotonicNs() > end || options.signal?.aborted === true;
+  let mayEnd = options.until === undefined;
+  void options.until?.finally(() => (mayEnd = true)).catch(() => {});
+  const isOver = (): boolean => (mayEnd && monotonicNs() > end) || options.signal?.aborted === true;
   await Promise.all(
     Array.from({ length: options.clients }, (_, index) =>
       runClient(

@@ -43,6 +43,9 @@ export interface ScenarioResult {
 const STORE_TIMEOUT_MS = 2_000;
 const CALL_TIMEOUT_MS = 5_000;
 
+/** How long the load goes on after the fault, in milliseconds. */
+const AFTERMATH_MS = 2_000;
+
 /** One back end, some server processes, clients and watchers; one fault in the middle. */
 export async function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {
   const { fault, seed, seconds, pauseMs } = options;
@@ -55,6 +58,9 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
     }
     const memory = watchMemory(servers);
     const stop = new AbortController();
+    const context = { backEnd, servers, random: seededRandom(seed), pauseMs };
+    const injected = inject(fault, context, seconds);
+    injected.catch(() => stop.abort());
     const loaded = torture({
       servers: servers.map(({ url }) => url),
       seed,
@@ -66,13 +72,8 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
       callTimeoutMs: CALL_TIMEOUT_MS,
       pauseMs: 10,
       signal: stop.signal,
+      until: injected.then(() => sleep(AFTERMATH_MS)),
     });
-    const injected = inject(
-      fault,
-      { backEnd, servers, random: seededRandom(seed), pauseMs },
-      seconds,
-    );
-    injected.catch(() => stop.abort());
     const [result, overAt] = await Promise.all([loaded, injected]);
     return {
       backEnd: options.backEnd,
