@@ -1,7 +1,11 @@
 import { DatabaseSync } from "node:sqlite";
 
-/** Kilobytes of pages that each connection may hold in memory. */
-const CACHE_KIB = 16_384;
+/**
+ * Kilobytes of pages that each connection may hold in memory. Four times as much made neither reads
+ * nor writes faster: a reader's pages are dropped with every commit of another connection, and the
+ * operating system has them all. Mapping the file into memory halved the reads between commits.
+ */
+const CACHE_KIB = 4_096;
 
 /** Pages of the write-ahead log after which a commit moves them into the file: 16 MiB. */
 const CHECKPOINT_PAGES = 4_000;

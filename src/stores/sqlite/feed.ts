@@ -28,7 +28,7 @@ export class Feed {
   readonly #source: FeedSource;
   readonly #closing: AbortSignal;
   readonly #waiting = new Set<() => void>();
-  #followers = 0;
+  readonly #followers = new Set<AbortSignal>();
   #timer: NodeJS.Timeout | undefined;
   #dataVersion = -1;
   /** Counts the rings, so that one between a read and a wait is not missed. */
@@ -49,7 +49,7 @@ export class Feed {
   /** See `Store.changes`. */
   async *follow(after: Cursor | "now", signal: AbortSignal): AsyncGenerator<ChangeBatch> {
     const stop = AbortSignal.any([signal, this.#closing]);
-    this.#join();
+    this.#join(stop);
     try {
       let position = after === "now" ? undefined : fromCursor(after);
       let isAnnounced = false;
@@ -68,7 +68,7 @@ export class Feed {
         if (caughtUp) await this.#nextRing(rings, stop);
       }
     } finally {
-      this.#leave();
+      this.#leave(stop);
     }
     if (this.#closing.aborted && !signal.aborted) throw closedError();
   }
@@ -89,14 +89,16 @@ export class Feed {
     return undefined;
   }
 
-  #join(): void {
-    this.#followers += 1;
+  #join(stop: AbortSignal): void {
+    this.#followers.add(stop);
     this.#timer ??= setInterval(() => this.#poll(), POLL_MS);
+    // A follower that is told to stop may never ask for its next batch.
+    stop.addEventListener("abort", () => this.#leave(stop), { once: true });
   }
 
-  #leave(): void {
-    this.#followers -= 1;
-    if (this.#followers > 0) return;
+  #leave(stop: AbortSignal): void {
+    this.#followers.delete(stop);
+    if (this.#followers.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

@@ -5,15 +5,13 @@ import { dirname } from "node:path";
 import { StateError, type ErrorCode } from "../../errors.ts";
 import type { Setting } from "../../store.ts";
 
-/** The first bytes of every SQLite database. */
-const HEADER = "SQLite format 3\0";
-
 /** Below this much room, the store says so at its start. */
 const FREE_BYTES_LOW = 256 * 1024 * 1024;
 
 /**
- * Makes sure that the file can be a database before SQLite sees it: makes its folder, and refuses what
- * is not a SQLite file. Creates nothing where it refuses.
+ * Makes the file's folder, and refuses what SQLite would not name as clearly. Creates nothing where it
+ * refuses. It never opens the file: closing it again would let go of the locks that another store in
+ * this process has on it, and another process might then remove the log under it.
  */
 export async function prepareFile(file: string): Promise<void> {
   try {
@@ -36,7 +34,7 @@ async function makeFolder(folder: string): Promise<void> {
   }
 }
 
-/** Answers whether there is a file, which then is empty or a SQLite database. */
+/** Answers whether there is a file. */
 async function checkExisting(file: string): Promise<boolean> {
   const found = await stat(file).catch((error: unknown) => {
     if (systemCodeOf(error) === "ENOENT") return undefined;
@@ -50,14 +48,6 @@ async function checkExisting(file: string): Promise<boolean> {
   }
   await access(file, constants.R_OK | constants.W_OK);
   await access(dirname(file), constants.W_OK | constants.X_OK);
-  await using handle = await open(file, "r");
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEADER.length), 0, HEADER.length);
-  if (bytesRead > 0 && buffer.toString("latin1", 0, bytesRead) !== HEADER) {
-    throw new StateError(
-      "store_incompatible",
-      "The file is not a SQLite database. Choose another file.",
-    );
-  }
   return true;
 }
 

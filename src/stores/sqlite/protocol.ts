@@ -39,6 +39,8 @@ export type Message =
 
 /** What the writer's connection found in force. */
 export interface Facts {
+  /** Tells the file from any other that may later have its name. */
+  readonly identity: string;
   readonly sqliteVersion: string;
   readonly journalMode: string;
   readonly synchronous: number;
@@ -57,6 +59,8 @@ export interface Failure {
 export interface WriterData {
   readonly file: string;
   readonly connectTimeoutMs: number;
+  /** The file that must be there; undefined where it may be created. */
+  readonly identity: string | undefined;
 }
 
 /**

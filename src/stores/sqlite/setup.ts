@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { statSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 
 import { StateError } from "../../errors.ts";
@@ -13,7 +14,9 @@ const RETRY_MS_MIN = 1;
 const RETRY_MS_MAX = 10;
 
 /** Opens the file for writing, and sets it up where it is new. Blocks; for the writer's thread. */
-export function setUp({ file, connectTimeoutMs }: WriterData): { db: DatabaseSync; facts: Facts } {
+export function setUp(data: WriterData): { db: DatabaseSync; facts: Facts } {
+  const { file, connectTimeoutMs, identity } = data;
+  if (identity !== undefined) assertInPlace(file, identity);
   const deadline = systemClock.monotonic() + connectTimeoutMs;
   const db = openWriter(file);
   try {
@@ -21,7 +24,7 @@ export function setUp({ file, connectTimeoutMs }: WriterData): { db: DatabaseSyn
     retryWhileBusy(deadline, () => useWriteAheadLog(db));
     configureWriter(db);
     if (!isCurrent) retryWhileBusy(deadline, () => migrateAlone(db));
-    return { db, facts: readFacts(db) };
+    return { db, facts: readFacts(db, file) };
   } catch (error) {
     db.close();
     throw error;
@@ -49,8 +52,27 @@ function migrateAlone(db: DatabaseSync): void {
   }
 }
 
-function readFacts(db: DatabaseSync): Facts {
+/**
+ * Refuses to go on where the file has been removed or replaced. SQLite would write on to a file that
+ * has no name any more, and lose all of it at the end of the process.
+ */
+export function assertInPlace(file: string, identity: string): void {
+  if (identify(file) === identity) return;
+  throw new StateError(
+    "store_unavailable",
+    "The database file was removed or replaced while it was in use. Nothing was written. Stop " +
+      "every process that uses it, put the right file in place, and start again.",
+  );
+}
+
+function identify(file: string): string {
+  const found = statSync(file, { throwIfNoEntry: false });
+  return found === undefined ? "none" : `${found.dev} ${found.ino}`;
+}
+
+function readFacts(db: DatabaseSync, file: string): Facts {
   return {
+    identity: identify(file),
     sqliteVersion: readText(db, "SELECT sqlite_version()"),
     journalMode: readText(db, "PRAGMA journal_mode"),
     synchronous: readNumber(db, "PRAGMA synchronous"),

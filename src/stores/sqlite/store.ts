@@ -30,7 +30,7 @@ import { Writer } from "./writer.ts";
 /** Between two tries of a read that found the file locked, in milliseconds. */
 const READ_RETRY_MS = 5;
 
-/** Opens a file, and creates it and its folder where they do not exist. See `docs/sqlite.md`. */
+/** Opens the file of a `sqlite:<file>` URL, and creates it and its folder where they do not exist. */
 export async function open(url: string, options: StoreOptions): Promise<Store> {
   const { file } = parseUrl(url);
   await prepareFile(file);

@@ -14,7 +14,7 @@ import {
   type Turn,
   type WriterData,
 } from "./protocol.ts";
-import { setUp } from "./setup.ts";
+import { assertInPlace, setUp } from "./setup.ts";
 import { packOutcomes, unpackTransactions } from "./wire.ts";
 import { WriteLock } from "./write-lock.ts";
 
@@ -29,9 +29,11 @@ class WriterThread {
   readonly #lock: WriteLock;
   readonly #committer: Committer;
   readonly #maintenance: Maintenance;
+  readonly #assertInPlace: () => void;
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, inPlace: () => void) {
     this.#db = db;
+    this.#assertInPlace = inPlace;
     this.#commit = db.prepare("COMMIT");
     this.#rollback = db.prepare("ROLLBACK");
     this.#lock = new WriteLock(db);
@@ -50,6 +52,7 @@ class WriterThread {
       case "maintain":
         return this.#write(turn, () => this.#maintenance.step(job.now, job.feedRetentionMs));
       case "ping":
+        this.#assertInPlace();
         return 0;
       case "close":
         // The last connection of all moves the whole log into the file and removes it.
@@ -63,6 +66,7 @@ class WriterThread {
     let onFailure: (error: unknown) => Applied = () => "no";
     try {
       if (!this.#lock.acquire(turn)) throw lockedError();
+      this.#assertInPlace();
       const result = work();
       if (!beginCommit(turn)) throw lockedError();
       onFailure = appliedByFailedCommit;
@@ -86,7 +90,7 @@ function serve(port: MessagePort, data: WriterData): void {
   let writer: WriterThread;
   try {
     const { db, facts } = setUp(data);
-    writer = new WriterThread(db);
+    writer = new WriterThread(db, () => assertInPlace(data.file, facts.identity));
     send({ kind: "ready", facts });
   } catch (error) {
     send({ kind: "unopened", failure: toFailure(classify(error)) });

@@ -16,7 +16,9 @@ import {
   type WriterData,
 } from "./protocol.ts";
 
-export interface WriterOptions extends WriterData {
+export interface WriterOptions {
+  readonly file: string;
+  readonly connectTimeoutMs: number;
   readonly timeoutMs: number;
   readonly log: Log;
 }
@@ -40,6 +42,8 @@ export class Writer {
   readonly #options: WriterOptions;
   readonly #pending = new Map<number, Pending>();
   #worker: Worker | undefined;
+  /** The file that the first thread opened; a later one opens no other. */
+  #identity: string | undefined;
   #nextId = 1;
 
   private constructor(options: WriterOptions) {
@@ -89,11 +93,14 @@ export class Writer {
 
   #spawn(onOpened: (message: Extract<Message, { kind: "ready" | "unopened" }>) => void): Worker {
     const { file, connectTimeoutMs } = this.#options;
-    const workerData: WriterData = { file, connectTimeoutMs };
+    const workerData: WriterData = { file, connectTimeoutMs, identity: this.#identity };
     // The options of the main thread's command line may be illegal for a thread, or meant for it alone.
     const worker = new Worker(THREAD, { workerData, execArgv: [], name: "sqlite-writer" });
     worker.on("message", (message: Message) => {
-      if (message.kind === "ready") return onOpened(message);
+      if (message.kind === "ready") {
+        this.#identity = message.facts.identity;
+        return onOpened(message);
+      }
       if (message.kind === "unopened") {
         onOpened(message);
         return this.#end(worker, toError(message.failure));
