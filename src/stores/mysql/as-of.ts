@@ -1,7 +1,7 @@
 import type { Key } from "../../key.ts";
 import type { ReadResult } from "../../store.ts";
 import type { Database } from "./database.ts";
-import { versionsStatement } from "./read-statements.ts";
+import { BY_KEY, versionsStatement } from "./read-statements.ts";
 import { toEntry, toNumber, toText } from "./rows.ts";
 import type { Session } from "./session.ts";
 import { integerLiteral, textLiteral, type Tables } from "./sql.ts";
@@ -101,7 +101,7 @@ async function narrow(
   const [rows = []] = await session.run(
     [
       "SELECT STRAIGHT_JOIN q.place, v.version, v.created_at " +
-        `FROM (${probes.join(" UNION ALL ")}) q JOIN ${tables.versions} v ` +
+        `FROM (${probes.join(" UNION ALL ")}) q JOIN ${tables.versions} v ${BY_KEY} ` +
         "ON v.key_bytes = q.k AND v.incarnation = q.i AND v.version = q.n",
     ],
     deadline,

@@ -1,10 +1,14 @@
 import type { Key } from "../../key.ts";
 import type { EntryInfo, HistoryPage, KeyInfo, KeysPage } from "../../store.ts";
 import type { Database } from "./database.ts";
+import { BY_KEY } from "./read-statements.ts";
 import { INFO_COLUMNS, toInfo, toNumber, toText } from "./rows.ts";
 import { integerLiteral, textLiteral } from "./sql.ts";
 
-/** A page of a key's kept versions: one range of the primary key, read from its end that is asked for. */
+/**
+ * A page of a key's kept versions. They have no gaps, so the page is a range of the primary key that
+ * both ends of are known: given an order and a limit instead, MariaDB reads and sorts the whole history.
+ */
 export function readHistory(
   database: Database,
   key: Key,
@@ -12,22 +16,32 @@ export function readHistory(
 ): Promise<readonly EntryInfo[]> {
   if (page.limit <= 0) return Promise.resolve([]);
   const { heads, versions } = database.tables;
-  const bound =
-    page.order === "oldest-first"
-      ? `AND v.version > ${integerLiteral(page.after)}`
-      : page.before === undefined
-        ? ""
-        : `AND v.version < ${integerLiteral(page.before)}`;
   const statement =
-    `SELECT STRAIGHT_JOIN ${INFO_COLUMNS} FROM ${heads} h JOIN ${versions} v ` +
-    "ON v.key_bytes = h.key_bytes AND v.incarnation = h.incarnation " +
-    `AND v.version >= h.first_version ${bound} WHERE h.key_bytes = ${textLiteral(key)} ` +
-    `ORDER BY v.version ${page.order === "oldest-first" ? "ASC" : "DESC"} ` +
-    `LIMIT ${integerLiteral(page.limit)}`;
+    `SELECT STRAIGHT_JOIN ${INFO_COLUMNS} FROM ${heads} h JOIN ${versions} v ${BY_KEY} ` +
+    `ON v.key_bytes = h.key_bytes AND v.incarnation = h.incarnation AND ${pageRange(page)} ` +
+    `WHERE h.key_bytes = ${textLiteral(key)} ` +
+    `ORDER BY v.version ${page.order === "oldest-first" ? "ASC" : "DESC"}`;
   return database.read(async (session, deadline) => {
     const [rows = []] = await session.run([statement], deadline);
     return rows.map((row) => toInfo(row));
   });
+}
+
+function pageRange(page: HistoryPage): string {
+  const limit = integerLiteral(page.limit);
+  if (page.order === "oldest-first") {
+    const start = `GREATEST(h.first_version, ${integerLiteral(Math.max(0, page.after) + 1)})`;
+    return `v.version >= ${start} AND v.version < ${start} + ${limit}`;
+  }
+  const last =
+    page.before === undefined
+      ? "h.version"
+      : `LEAST(h.version, ${integerLiteral(Math.max(1, page.before) - 1)})`;
+  // Signed, as there is no unsigned number below zero.
+  return (
+    `v.version >= h.first_version AND v.version <= ${last} ` +
+    `AND v.version > CAST(${last} AS SIGNED) - ${limit}`
+  );
 }
 
 /** A page of keys: a range of the heads' primary key, which is in the order of the keys' bytes. */
@@ -36,9 +50,10 @@ export function readKeys(database: Database, page: KeysPage): Promise<readonly K
   const { heads, versions } = database.tables;
   const to = page.to === undefined ? "" : `AND h.key_bytes < ${textLiteral(page.to)}`;
   const statement =
-    `SELECT STRAIGHT_JOIN h.key_bytes, ${INFO_COLUMNS} FROM ${heads} h FORCE INDEX (PRIMARY) ` +
-    `JOIN ${versions} v ON v.key_bytes = h.key_bytes AND v.incarnation = h.incarnation ` +
-    `AND v.version = h.version WHERE h.key_bytes >= ${textLiteral(page.from)} ${to} ` +
+    `SELECT STRAIGHT_JOIN h.key_bytes, ${INFO_COLUMNS} FROM ${heads} h ${BY_KEY} ` +
+    `JOIN ${versions} v ${BY_KEY} ON v.key_bytes = h.key_bytes ` +
+    "AND v.incarnation = h.incarnation AND v.version = h.version " +
+    `WHERE h.key_bytes >= ${textLiteral(page.from)} ${to} ` +
     `ORDER BY h.key_bytes LIMIT ${integerLiteral(page.limit)}`;
   return database.read(async (session, deadline) => {
     const [rows = []] = await session.run([statement], deadline);

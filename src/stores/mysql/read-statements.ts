@@ -4,14 +4,15 @@ import { INFO_COLUMNS, toEntry } from "./rows.ts";
 import type { Rows } from "./session.ts";
 import { integerLiteral, textLiteral, type Tables } from "./sql.ts";
 
-/** `STRAIGHT_JOIN`: heads first, whatever the optimizer makes of small tables. */
+/** Heads first, and each table by its key, whatever the optimizer makes of tables that are still small. */
 const SELECT = "SELECT STRAIGHT_JOIN";
+export const BY_KEY = "FORCE INDEX (PRIMARY)";
 
 /** The latest entries of many keys: a row each for those that exist, beginning with the key. */
 export function latestStatement(tables: Tables, keys: readonly Key[], value: boolean): string {
   return (
     `${SELECT} h.key_bytes, h.first_version, ${columns(value)} FROM ${tables.heads} h ` +
-    `JOIN ${tables.versions} v ON v.key_bytes = h.key_bytes AND v.incarnation = h.incarnation ` +
+    `${BY_KEY} JOIN ${tables.versions} v ${BY_KEY} ON v.key_bytes = h.key_bytes AND v.incarnation = h.incarnation ` +
     `AND v.version = h.version WHERE h.key_bytes IN (${keys.map(textLiteral).join(",")})`
   );
 }
@@ -45,8 +46,8 @@ export function versionsStatement(
   );
   return (
     `${SELECT} q.place, h.first_version, ${columns(value)} FROM (${wanted.join(" UNION ALL ")}) q ` +
-    `JOIN ${tables.heads} h ON h.key_bytes = q.k ` +
-    `LEFT JOIN ${tables.versions} v ON v.key_bytes = q.k AND v.incarnation = h.incarnation ` +
+    `JOIN ${tables.heads} h ${BY_KEY} ON h.key_bytes = q.k ` +
+    `LEFT JOIN ${tables.versions} v ${BY_KEY} ON v.key_bytes = q.k AND v.incarnation = h.incarnation ` +
     "AND v.version = q.n AND v.version >= h.first_version"
   );
 }
