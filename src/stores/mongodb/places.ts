@@ -32,7 +32,8 @@ export async function readPlaces(
 ): Promise<readonly (EntryDocument | undefined)[]> {
   if (places.length === 0) return [];
   const { segments } = database.names;
-  const wanted = places.map(({ key, position }, n) => ({ n, k: key, p: position }));
+  // A key may begin with "$", and would otherwise be taken for the path of a field.
+  const wanted = places.map(({ key, position }, n) => ({ n, k: { $literal: key }, p: position }));
   const found = await database.aggregate<FoundPlace & Document>(
     [{ $documents: wanted }, { $lookup: lookup(segments, detail) }, { $project: { n: 1, d: 1 } }],
     { deadline },
