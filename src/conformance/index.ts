@@ -21,6 +21,7 @@ import { versionCases } from "./versions.ts";
 import { processStarter } from "./workers.ts";
 
 export type { Open, StoreFacts } from "./facts.ts";
+export { httpConformance, type HttpConformance } from "./http.ts";
 export { stateConformance, type StateConformance, type StateFacts } from "./state.ts";
 
 /** Every case of the store suite, in the order in which they are run. */

@@ -1,9 +1,12 @@
 import { after } from "node:test";
 import { StateClient } from "../../src/client/index.ts";
 import type { Open, StoreFacts } from "../../src/conformance/facts.ts";
-import { storeConformance } from "../../src/conformance/index.ts";
+import {
+  httpConformance,
+  stateConformance,
+  storeConformance,
+} from "../../src/conformance/index.ts";
 import { storeOptions } from "../../src/conformance/context.ts";
-import { stateConformance } from "../../src/conformance/state.ts";
 import { createServer, type HttpServer } from "../../src/http/server.ts";
 import { FEED_RETENTION_MS_DEFAULT, VALUE_BYTES_DEFAULT } from "../../src/limits.ts";
 import { VersionedState } from "../../src/state/versioned-state.ts";
@@ -16,31 +19,34 @@ export interface Suites extends StoreFacts {
   readonly url: () => string;
 }
 
-/** Runs every suite on one kind of store: its own, the engine's, and the client's over two servers. */
+/** Runs every suite on one kind of store: its own, the engine's, the client's and that of HTTP. */
 export function runSuites(suites: Suites): void {
   storeConformance({ ...suites, openStore });
   runStateSuites(suites, openStore);
 }
 
-/** The suites over the engine alone, for stores that are opened in some way of their own. */
+/** The suites over the engine and over two servers, for stores that are opened in their own way. */
 export function runStateSuites(suites: Suites, openAny: Open): void {
   const engineUrl = suites.url();
   stateConformance({ ...suites, open: () => openState(openAny, engineUrl) });
 
   const servedUrl = suites.url();
   const servers: Promise<Served>[] = [];
+  const address = async (turn: number): Promise<string> => {
+    servers[turn] ??= openState(openAny, servedUrl).then(serve);
+    const { port } = await servers[turn];
+    return `http://127.0.0.1:${port}`;
+  };
   let clients = 0;
   stateConformance({
     ...suites,
     name: `${suites.name} through the client`,
     open: async () => {
       clients += 1;
-      const turn = clients % 2;
-      servers[turn] ??= serve(await openState(openAny, servedUrl));
-      const { port } = await servers[turn];
-      return new StateClient(`http://127.0.0.1:${port}`);
+      return new StateClient(await address(clients % 2));
     },
   });
+  httpConformance({ name: `a server over ${suites.name}`, url: () => address(0) });
   after(async () => {
     for (const { server, state } of await Promise.all(servers)) {
       await server.close(0);
