@@ -22,6 +22,8 @@ export interface TortureOptions {
   readonly callTimeoutMs: number;
   /** Between two calls of a client, at most, in milliseconds. */
   readonly pauseMs: number;
+  /** How long watchers may take to be told of the last writes, in milliseconds; 30,000 unless told. */
+  readonly settleMs?: number;
   /** Ends the load early. */
   readonly signal?: AbortSignal;
   /** Resolves when the load may end: what is being done to the servers is over. */
@@ -43,8 +45,8 @@ export interface TortureResult {
   readonly longestCallMs: number;
 }
 
-/** How long the watchers may take to be told of the last writes, in nanoseconds. */
-const SETTLE_NS = 30e9;
+/** How long servers may take to come back at the end, in nanoseconds. */
+const READ_AT_REST_NS = 30e9;
 
 const WATCHERS = 2;
 
@@ -174,7 +176,7 @@ async function conclude(options: TortureOptions, parts: Finished): Promise<Tortu
       return [key, last === undefined ? "" : `${last.incarnation}.${last.version}`] as const;
     }),
   );
-  const settled = monotonicNs() + SETTLE_NS;
+  const settled = monotonicNs() + (options.settleMs ?? 30_000) * 1e6;
   while (watchers.some((each) => !each.hasReached(latest)) && monotonicNs() < settled) {
     await sleep(20);
   }
@@ -194,7 +196,7 @@ async function conclude(options: TortureOptions, parts: Finished): Promise<Tortu
 
 /** Reads a key's whole history, over whichever server answers. */
 async function readFinal(servers: readonly string[], key: string): Promise<KeyRecord["final"]> {
-  const deadline = monotonicNs() + SETTLE_NS;
+  const deadline = monotonicNs() + READ_AT_REST_NS;
   for (let attempt = 0; ; attempt += 1) {
     const server = servers[attempt % servers.length] ?? "";
     try {

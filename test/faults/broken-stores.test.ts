@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { createServer } from "../../src/http/server.ts";
+import { VersionedState } from "../../src/index.ts";
+import type { Store } from "../../src/store.ts";
+import { openStore } from "../../src/stores/index.ts";
+import { systemClock } from "../../src/telemetry/clock.ts";
+import { silentLog } from "../../src/telemetry/log.ts";
+import { torture, type TortureResult } from "../../src/torture/run.ts";
+import { BROKEN_STORES, SLOW_STORE, type BrokenStore } from "./broken-stores.ts";
+
+const OPTIONS = {
+  clock: systemClock,
+  log: silentLog,
+  timeoutMs: 5_000,
+  connectTimeoutMs: 5_000,
+  maxValueBytes: 1_000_000,
+  feedRetentionMs: 3_600_000,
+  retention: [],
+};
+
+/** Tortures two servers over one memory store, each of which spoils it on its own. */
+async function tortureOver(spoil: BrokenStore["spoil"], seed: number): Promise<TortureResult> {
+  const inner = await openStore("memory:", OPTIONS);
+  const servers = await Promise.all([serve(spoil(inner)), serve(spoil(inner))]);
+  try {
+    return await torture({
+      servers: servers.map(({ url }) => url),
+      seed,
+      seconds: 1.5,
+      clients: 8,
+      hotKeys: 2,
+      coldKeys: 8,
+      hasFeed: true,
+      callTimeoutMs: 5_000,
+      pauseMs: 0,
+      settleMs: 2_000,
+    });
+  } finally {
+    await Promise.all(servers.map(({ close }) => close()));
+  }
+}
+
+async function serve(store: Store): Promise<{ url: string; close: () => Promise<void> }> {
+  const state = new VersionedState(store, OPTIONS);
+  const server = await createServer(state);
+  const { port } = await server.listen({ port: 0 });
+  const close = async (): Promise<void> => {
+    await server.close(100);
+    await state.close();
+  };
+  return { url: `http://127.0.0.1:${port}`, close };
+}
+
+test("a sound store is not blamed, however slowly it reads", async () => {
+  const { violations, acknowledged } = await tortureOver(SLOW_STORE, 1);
+  assert.deepEqual(violations, []);
+  assert.ok(acknowledged > 100, `${acknowledged} calls were acknowledged`);
+});
+
+for (const { mistake, found, spoil } of BROKEN_STORES) {
+  test(`torture catches a store that ${mistake}`, async () => {
+    // The budget: a mistake that three runs do not show counts as unnoticed.
+    for (const seed of [1, 2, 3]) {
+      const { violations } = await tortureOver(spoil, seed);
+      const kinds = new Set(violations.map(({ kind }) => kind));
+      if (found.some((kind) => kinds.has(kind))) return;
+    }
+    assert.fail("it went unnoticed");
+  });
+}
