@@ -30,8 +30,8 @@ export function readHistory(
 function pageRange(page: HistoryPage): string {
   const limit = integerLiteral(page.limit);
   if (page.order === "oldest-first") {
-    const start = `GREATEST(h.first_version, ${integerLiteral(Math.max(0, page.after) + 1)})`;
-    return `v.version >= ${start} AND v.version < ${start} + ${limit}`;
+    const before = `GREATEST(h.first_version - 1, ${integerLiteral(Math.max(0, page.after))})`;
+    return `v.version > ${before} AND v.version <= ${before} + ${limit}`;
   }
   const last =
     page.before === undefined
