@@ -31,6 +31,8 @@ export interface MongodbMember {
 export interface MongodbServerOptions {
   /** One member where true. */
   readonly replicaSet?: boolean | { readonly members: number; readonly electionTimeoutMs?: number };
+  /** Arguments for mongod beside its usual ones, such as `--auth`. */
+  readonly args?: readonly string[];
 }
 
 const SET_NAME = "vss";
@@ -41,19 +43,21 @@ const SET_NAME = "vss";
  * that server is used instead, which cannot be stopped or hurt.
  */
 export async function startMongodb(options: MongodbServerOptions = {}): Promise<MongodbServer> {
-  const { replicaSet = false } = options;
+  const { replicaSet = false, args = [] } = options;
   const variable = replicaSet ? "VSS_TEST_MONGODB_REPLICA_SET_URL" : "VSS_TEST_MONGODB_URL";
   const external = process.env[variable];
-  // A test that names members or timeouts means to hurt them, so it always gets its own.
-  if (external !== undefined && typeof replicaSet === "boolean") return externalServer(external);
+  // A test that asks for more than the usual gets its own, which it may hurt.
+  const isPlain = typeof replicaSet === "boolean" && args.length === 0;
+  if (external !== undefined && isPlain) return externalServer(external);
 
   const mongod = await ensureMongod();
   const folder = await temporaryFolder("mongodb");
   const count = typeof replicaSet === "object" ? replicaSet.members : 1;
+  const set = replicaSet === false ? [] : ["--replSet", SET_NAME, "--oplogSize", "256"];
   const members: Member[] = [];
   try {
     for (let index = 0; index < count; index += 1) {
-      members.push(await Member.create(mongod, join(folder, `${index}`), replicaSet !== false));
+      members.push(await Member.create(mongod, join(folder, `${index}`), [...args, ...set]));
     }
     await Promise.all(members.map((member) => member.restart()));
     if (replicaSet !== false) await initiate(members, replicaSet);
@@ -86,14 +90,13 @@ class Member implements MongodbMember {
     this.#process = server;
   }
 
-  static async create(mongod: string, folder: string, inSet: boolean): Promise<Member> {
+  static async create(mongod: string, folder: string, more: readonly string[]): Promise<Member> {
     const port = await freePort();
     await mkdir(folder, { recursive: true });
     const place = ["--dbpath", folder, "--port", `${port}`, "--bind_ip", "127.0.0.1"];
     const small = ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"];
     const quiet = ["--setParameter", "diagnosticDataCollectionEnabled=false"];
-    const set = inSet ? ["--replSet", SET_NAME, "--oplogSize", "256"] : [];
-    const args = [...place, ...small, ...quiet, ...set];
+    const args = [...place, ...small, ...quiet, ...more];
     const log = join(folder, "mongod.log");
     return new Member(`127.0.0.1:${port}`, new ServerProcess(mongod, args, log));
   }

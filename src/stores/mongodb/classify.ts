@@ -81,17 +81,35 @@ export function isHistoryLost(error: unknown): boolean {
 export function isTransient(error: unknown): error is Error {
   if (error instanceof MongoNetworkError || error instanceof MongoWriteConcernError) return true;
   if (error instanceof MongoServerError) {
-    return (
-      TRANSIENT_CODES.has(serverCode(error) ?? 0) ||
-      ["RetryableWriteError", "TransientTransactionError"].some((label) =>
-        error.hasErrorLabel(label),
-      )
-    );
+    const labels = ["RetryableWriteError", "TransientTransactionError"];
+    if (labels.some((label) => error.hasErrorLabel(label))) return true;
+    return TRANSIENT_CODES.has(serverCode(error) ?? 0);
   }
   // Inside a transaction a place that is taken shows as a duplicate key: another try sees why.
   if (error instanceof RefusedError)
     return error.code === DUPLICATE_KEY || isTransientCode(error.code);
-  return isNeverSent(error) && !isDenied(error);
+  if (isDenied(error)) return false;
+  return isNeverSent(error) || isLostConnection(error);
+}
+
+/** Failures of a connection that the driver passes on as they are, or has no public class for. */
+function isLostConnection(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (CLOSED_NAMES.has(error.name)) return true;
+  const { syscall } = error as { readonly syscall?: unknown };
+  return typeof syscall === "string";
+}
+
+/** A server or its connections were given up, as a monitor has seen it go. */
+const CLOSED_NAMES: ReadonlySet<string> = new Set([
+  "MongoPoolClosedError",
+  "MongoServerClosedError",
+  "MongoTopologyClosedError",
+]);
+
+/** True where MongoDB itself has said that it did not do what was asked. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof MongoServerError && !isTransient(error);
 }
 
 /** True where a transaction's commit may or may not have taken place, and can be asked for again. */

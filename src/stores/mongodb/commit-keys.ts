@@ -5,6 +5,7 @@ import {
   DeadlineError,
   DUPLICATE_KEY,
   isNeverSent,
+  isRefusal,
   isTransient,
   isTransientCode,
 } from "./classify.ts";
@@ -128,10 +129,10 @@ export class KeyCommitter {
       const insert = { insert: this.#database.names.segments, documents, ordered: false };
       reply = await this.#database.command({ ...insert, writeConcern: DURABLE }, round.deadline);
     } catch (error) {
+      if (!isRefusal(error) && !isNeverSent(error)) for (const work of works) work.sent = true;
       if (!isTransient(error) && !(error instanceof DeadlineError)) throw error;
       round.lastError = error;
       round.isHeldUp = true;
-      if (!isNeverSent(error)) for (const work of works) work.sent = true;
       return;
     }
     await this.#sortOut(works, reply, { round, at });

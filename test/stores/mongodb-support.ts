@@ -1,0 +1,82 @@
+import { after } from "node:test";
+import { MongoClient, type Collection, type Document } from "mongodb";
+import { unique } from "../../src/conformance/build.ts";
+import { openStore } from "../../src/stores/index.ts";
+import type { Store, StoreOptions } from "../../src/store.ts";
+import { systemClock, type Clock } from "../../src/telemetry/clock.ts";
+import { silentLog, type Log } from "../../src/telemetry/log.ts";
+import type { TestServer } from "../servers/process.ts";
+
+/** The real clocks, each moved by as much as a test likes. */
+export class MovableClocks implements Clock {
+  wallOffsetMs = 0;
+  steadyOffsetMs = 0;
+
+  now(): number {
+    return systemClock.now() + this.wallOffsetMs;
+  }
+
+  monotonic(): number {
+    return systemClock.monotonic() + this.steadyOffsetMs;
+  }
+}
+
+/** Keeps what was logged, so that a test can look at it. */
+export class LogLines implements Log {
+  readonly lines: { readonly level: string; readonly fields: object; readonly message: string }[] =
+    [];
+
+  debug(fields: object, message: string): void {
+    this.lines.push({ level: "debug", fields, message });
+  }
+
+  info(fields: object, message: string): void {
+    this.lines.push({ level: "info", fields, message });
+  }
+
+  warn(fields: object, message: string): void {
+    this.lines.push({ level: "warn", fields, message });
+  }
+
+  error(fields: object, message: string): void {
+    this.lines.push({ level: "error", fields, message });
+  }
+}
+
+export function optionsWith(more: Partial<StoreOptions> = {}): StoreOptions {
+  const defaults = { clock: systemClock, log: silentLog };
+  return { ...defaults, timeoutMs: 15_000, connectTimeoutMs: 15_000, ...more };
+}
+
+/** One state on a server: stores over it, and its collections as MongoDB shows them. */
+export class TestState {
+  readonly url: string;
+  readonly #prefix: string;
+  readonly #client: MongoClient;
+  readonly #stores: Store[] = [];
+
+  constructor(server: Pick<TestServer, "url">) {
+    this.#prefix = `t${unique()}`;
+    this.url = `${server.url}?prefix=${this.#prefix}`;
+    this.#client = new MongoClient(server.url);
+    after(async () => {
+      await Promise.all(this.#stores.map((store) => store.close()));
+      await this.#client.close();
+    });
+  }
+
+  async open(more: Partial<StoreOptions> = {}, url = this.url): Promise<Store> {
+    const store = await openStore(url, optionsWith(more));
+    this.#stores.push(store);
+    return store;
+  }
+
+  collection(name: "segments" | "requests" | "meta"): Collection<Document> {
+    return this.#client.db().collection(`${this.#prefix}_${name}`);
+  }
+
+  /** The URL of this state by another way to its server. */
+  through(host: string): string {
+    return `mongodb://${host}/vss?directConnection=true&prefix=${this.#prefix}`;
+  }
+}
