@@ -89,6 +89,24 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     details: `vss import sqlite:./data/state.db < state.ndjson\n${RESUME}`,
     load: () => import("./import.ts"),
   },
+  torture: {
+    summary: "Prove a back end as it is set up here: load it, kill a server, check every promise.",
+    args: [],
+    settings: [
+      "store",
+      "tortureMs",
+      "servers",
+      "clients",
+      "seed",
+      "storeTimeoutMs",
+      "connectTimeoutMs",
+    ],
+    details:
+      "Starts server processes of its own over the store, records every call of its clients and\n" +
+      "watchers, and decides whether anything was lost, doubled, reordered or read stale; exits with 1\n" +
+      "and shows the calls that contradict each other if so. Its keys are removed at the end.",
+    load: () => import("./torture.ts"),
+  },
 };
 
 /** The command that runs where none is named. */

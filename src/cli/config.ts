@@ -131,6 +131,15 @@ export const SETTINGS = {
     10_000,
     "How long vss check waits for one answer.",
   ),
+  tortureMs: setting(
+    "for",
+    within(duration, { min: 1_000, max: DAY_MS }),
+    10_000,
+    "How long vss torture loads its servers.",
+  ),
+  servers: setting("servers", count(1, 64), 3, "Server processes that vss torture starts."),
+  clients: setting("clients", count(1, 1_000), 12, "Clients that vss torture runs at once."),
+  seed: setting("seed", count(0, 1_000_000_000), 1, "Decides what the clients of vss torture do."),
   intoExisting: setting(
     "into-existing",
     onOff,

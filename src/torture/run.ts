@@ -32,6 +32,8 @@ export interface TortureOptions {
 }
 
 export interface TortureResult {
+  /** All keys of the run start with it. */
+  readonly prefix: string;
   readonly calls: readonly Call[];
   readonly acknowledged: number;
   readonly unknown: number;
@@ -80,7 +82,7 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
       ),
     ),
   );
-  return conclude(options, { keys: [...keys.hot, ...keys.cold], calls, watchers });
+  return conclude(options, { prefix, keys: [...keys.hot, ...keys.cold], calls, watchers });
 }
 
 function newWatchers(
@@ -161,6 +163,7 @@ async function putOnLatest(client: RecordingClient, { key, id, random }: CallPar
 }
 
 interface Finished {
+  readonly prefix: string;
   readonly keys: readonly string[];
   readonly calls: readonly Call[];
   readonly watchers: readonly RecordingWatcher[];
@@ -191,7 +194,7 @@ async function conclude(options: TortureOptions, parts: Finished): Promise<Tortu
       violations.push(...checkKey({ key, calls: mine, deliveries, final }));
     }
   }
-  return summarize(calls, { finals, watchers, violations });
+  return { prefix: parts.prefix, ...summarize(calls, { finals, watchers, violations }) };
 }
 
 /** Reads a key's whole history, over whichever server answers. */
@@ -238,7 +241,7 @@ function summarize(
     readonly watchers: readonly RecordingWatcher[];
     readonly violations: readonly Violation[];
   },
-): TortureResult {
+): Omit<TortureResult, "prefix"> {
   const count = (outcome: Call["outcome"]): number =>
     calls.filter((call) => call.outcome === outcome).length;
   const ends = calls
