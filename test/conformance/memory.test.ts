@@ -1,6 +1,7 @@
 import { storeConformance } from "../../src/conformance/index.ts";
 import type { StoreFacts } from "../../src/conformance/facts.ts";
 import { openStore } from "../../src/stores/index.ts";
+import { modelRun } from "../model/run.ts";
 import { isSelected } from "../servers/selection.ts";
 import { SharedMemory } from "./broken/shared-memory.ts";
 import { runStateSuites } from "./suites.ts";
@@ -13,6 +14,7 @@ if (isSelected("memory")) {
     watch: "push",
   };
   storeConformance({ ...facts, name: "memory", url: () => "memory:", openStore });
+  modelRun({ ...facts, name: "memory", url: () => "memory:", openStore });
   // Two engines over one memory store: what the state suite wants to open more than once.
   const memory = new SharedMemory();
   const url = (): string => memory.newUrl();

@@ -12,6 +12,7 @@ import { FEED_RETENTION_MS_DEFAULT, VALUE_BYTES_DEFAULT } from "../../src/limits
 import { VersionedState } from "../../src/state/versioned-state.ts";
 import { openStore } from "../../src/stores/index.ts";
 import { systemClock } from "../../src/telemetry/clock.ts";
+import { modelRun } from "../model/run.ts";
 
 export interface Suites extends StoreFacts {
   readonly name: string;
@@ -19,9 +20,10 @@ export interface Suites extends StoreFacts {
   readonly url: () => string;
 }
 
-/** Runs every suite on one kind of store: its own, the engine's, the client's and that of HTTP. */
+/** Runs every suite on one kind of store: its own, the model's, the engine's, the client's, HTTP's. */
 export function runSuites(suites: Suites): void {
   storeConformance({ ...suites, openStore });
+  modelRun({ ...suites, openStore });
   runStateSuites(suites, openStore);
 }
 
