@@ -10,11 +10,15 @@ import type {
   Unmet,
 } from "../../store.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
-import { isLarge, readItem, writeEntry, type LargeValues } from "./entry-codec.ts";
+import { toList, type Reply } from "./connection.ts";
+import { isLarge, readItem, toBuffer, writeEntry, type Elements } from "./entry-codec.ts";
 import type { PartitionNames } from "./schema.ts";
 
 const LARGE = 1;
 const IMPORTED = 2;
+
+/** A change of the feed that is a put; a delete is 1. */
+const CHANGE_PUT = 0;
 
 /** The index that stands for "an imported put" where a condition's would stand. */
 const CONDITION_IMPORT = 65_535;
@@ -44,7 +48,7 @@ export function encodeCommit(
   const indexes = new Map<string, number>();
   const keys = [names.meta, names.index, names.feed, names.writer + id.writer];
   for (const request of requests) indexes.set(request, keys.push(names.request + request));
-  const plan = new PlanWriter(names, keys);
+  const plan = new PlanWriter(names, keys, now);
   const { writer } = plan;
   writer.u48(now);
   writer.u48(id.number);
@@ -68,11 +72,13 @@ class PlanWriter {
   readonly large: Buffer[] = [];
   readonly #names: PartitionNames;
   readonly #keys: string[];
+  readonly #now: number;
   readonly #indexes = new Map<Key, number>();
 
-  constructor(names: PartitionNames, keys: string[]) {
+  constructor(names: PartitionNames, keys: string[], now: number) {
     this.#names = names;
     this.#keys = keys;
+    this.#now = now;
   }
 
   writeTransaction(transaction: Transaction, request: number): void {
@@ -121,10 +127,14 @@ class PlanWriter {
     const large = isLarge(value);
     this.#writeKey(put.key);
     writer.u8((large ? LARGE : 0) | (imported === undefined ? 0 : IMPORTED));
+    const lengthAt = writer.length;
     writer.u32(0);
+    writer.u8(CHANGE_PUT);
+    writer.text(put.key);
     const start = writer.length;
+    writer.u48(this.#now);
     writeEntry(writer, put);
-    writer.setU32(writer.length - start, start - 4);
+    writer.setU32(writer.length - start, lengthAt);
     if (large) this.large.push(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
     if (imported !== undefined) {
       writer.shortText(imported.incarnation);
@@ -134,25 +144,23 @@ class PlanWriter {
   }
 }
 
-/** Decodes the commit script's reply: the outcomes in order, then the large values that were read. */
+/** Decodes the commit script's reply: the outcomes in order, then the entries that were read. */
 export function decodeCommit(
-  reply: readonly Buffer[],
+  reply: Reply,
   transactions: readonly Transaction[],
 ): readonly Outcome[] {
-  const [packed, ...rest] = reply;
-  if (packed === undefined) throw new Error("The commit script answered nothing.");
-  const reader = new ByteReader(packed);
-  const large = rest.values();
-  return transactions.map((transaction) => readOutcome(reader, transaction, large));
+  const elements = toList(reply).values();
+  const outcomes = new ByteReader(toBuffer(elements.next().value));
+  return transactions.map((transaction) => readOutcome(outcomes, transaction, elements));
 }
 
-function readOutcome(reader: ByteReader, transaction: Transaction, large: LargeValues): Outcome {
+function readOutcome(reader: ByteReader, transaction: Transaction, reads: Elements): Outcome {
   const letter = String.fromCharCode(reader.u8());
   switch (letter) {
     case "C":
-      return readCommitted(reader, transaction, large, false);
+      return readCommitted(reader, transaction, { replayed: false, reads });
     case "R":
-      return readCommitted(reader, transaction, large, true);
+      return readCommitted(reader, transaction, { replayed: true, reads });
     case "X":
       return { outcome: "conflict", unmet: readUnmet(reader, transaction) };
     case "U":
@@ -165,17 +173,18 @@ function readOutcome(reader: ByteReader, transaction: Transaction, large: LargeV
 function readCommitted(
   reader: ByteReader,
   transaction: Transaction,
-  large: LargeValues,
-  replayed: boolean,
+  { replayed, reads }: { readonly replayed: boolean; readonly reads: Elements },
 ): Committed {
-  const reads = transaction.reads.map(() => readItem(reader, large) as Entry | undefined);
   const puts = transaction.puts.map(() => {
     const version = reader.u48();
     const createdAt = reader.u48();
     return { incarnation: reader.text(reader.u8()), version, createdAt };
   });
   const deletes = transaction.deletes.map(() => ({ versions: reader.u48() }));
-  return { outcome: "committed", replayed, puts, deletes, reads };
+  const found = transaction.reads.map(
+    () => readItem(reads, { select: "latest", value: true }) as Entry | undefined,
+  );
+  return { outcome: "committed", replayed, puts, deletes, reads: found };
 }
 
 function readUnmet(reader: ByteReader, transaction: Transaction): readonly Unmet[] {

@@ -36,48 +36,63 @@ if previous then
 end
 local sequence = tonumber(call('HGET', KEYS[1], 's') or 0)
 
--- By index into KEYS: latest version (nil: no such key), its time, first version, incarnation.
-local version, time, first, incarnation = {}, {}, {}, {}
--- Whether the hash was there before, and must go; the arguments of its HSET; the latest entry and
--- its large value where this batch wrote it.
-local existed, gone, fields, entry, large = {}, {}, {}, {}, {}
+-- By index into KEYS: latest version (nil: no such key), its time, incarnation, first version;
+-- whether the hash was there before, and must go; what HSET is to set, the head first; what a head
+-- begins with, where this batch changed it.
+local version, time, incarnation, first = {}, {}, {}, {}
+local existed, gone, fields, state = {}, {}, {}, {}
 local known_requests, new_requests = {}, {}
 for k = 5, 4 + request_count do known_requests[k] = call('GET', KEYS[k]) end
 for k = 5 + request_count, #KEYS do
   local head = call('HGET', KEYS[k], 'h')
   if head then
-    version[k], time[k], first[k] = unpack_struct('>I6I6I6', head)
-    incarnation[k] = sub(head, 19)
+    version[k], time[k], incarnation[k], first[k] = unpack_struct('>I6I6Bc0I6', head)
     existed[k] = true
   end
 end
 
-local out, apart, events, touched, stamps = {}, {}, {}, {}, {}
-local name_length = #KEYS[1] + 1
+-- What is answered, read and told to followers, each with its length: Lua searches for a table's.
+local out, out_count, reads, events, event_count = {}, 0, {}, {}, 0
+local touched, touched_count = {}, 0
+local name_start = #KEYS[1] + 2
+
+local function append(text)
+  out_count = out_count + 1
+  out[out_count] = text
+end
 `;
 
 const DECIDE = `
+-- The latest version as text, its entry, and its value where that is large, as this batch wrote them.
+local function last_written(k)
+  local set = fields[k]
+  local n = set and #set or 0
+  if n <= 2 then return nil end
+  if byte(set[n - 1], 1) ~= 118 then return set[n - 1], set[n] end
+  return set[n - 3], set[n - 2], set[n]
+end
+
 local function append_latest(k)
+  local n = #reads
   if not version[k] then
-    out[#out + 1] = ABSENT
+    reads[n + 1] = false
     return
   end
-  local found, value = entry[k], large[k]
-  if not found then
-    found = call('HGET', KEYS[k], version[k])
-    if byte(found, 7) % 2 == 1 then value = call('HGET', KEYS[k], 'v' .. version[k]) end
+  local text, entry, value = last_written(k)
+  if not text then
+    text = format('%d', version[k])
+    entry = call('HGET', KEYS[k], text)
+    if is_large(entry) then value = call('HGET', KEYS[k], 'v' .. text) end
   end
-  if value then apart[#apart + 1] = value end
-  append_item(out, version[k], pack('>I6I6I6', version[k], time[k], first[k]) .. incarnation[k], found)
+  local g = incarnation[k]
+  reads[n + 1] = pack('>I6I6Bc0I6', version[k], time[k], #g, g, first[k]) .. text
+  reads[n + 2], reads[n + 3] = entry, value
 end
 
 local function append_unmet(condition, put, k)
-  out[#out + 1] = pack('>HH', condition, put)
-  if version[k] then
-    out[#out + 1] = pack('>BI6Bc0', 1, version[k], #incarnation[k], incarnation[k])
-  else
-    out[#out + 1] = '\\0'
-  end
+  local v, g = version[k], incarnation[k]
+  local place = pack('>HH', condition, put)
+  append(v and place .. pack('>BI6Bc0', 1, v, #g, g) or place .. '\\0')
 end
 
 local function matches_any(k, count)
@@ -105,71 +120,92 @@ local function follows(k, imported)
 end
 `;
 
+/**
+ * A change in the feed is its kind in a byte, the key behind its length in two, and what a head begins
+ * with. Of a put, the plan holds the former as one piece, and the entry with the time of the commit.
+ */
 const APPLY = `
-local function add_event(kind, k, at)
-  local g, key = incarnation[k], sub(KEYS[k], name_length + 1)
-  events[#events + 1] = pack('>BI6I6BHc0c0', kind, version[k], at, #g, #key, g, key)
+local function append_event(kind_and_key, about)
+  local n = 2 * event_count
+  event_count = event_count + 1
+  events[n + 1], events[n + 2] = kind_and_key, about
 end
 
-local function apply_put(k, blob, value, imported, fresh)
+local function touch(k, set)
+  if not fields[k] then
+    touched_count = touched_count + 1
+    touched[touched_count] = k
+  end
+  fields[k] = set
+end
+
+local function apply_put(k, event, entry, value, imported, fresh)
+  local v, at, g = version[k], now, incarnation[k]
   if imported then
-    if not version[k] then first[k] = imported[2] end
-    incarnation[k], version[k], time[k] = imported[1], imported[2], imported[3]
-  elseif version[k] then
-    version[k] = version[k] + 1
-    if now > time[k] then time[k] = now end
+    g, at = imported[1], imported[3]
+    if not v then first[k] = imported[2] end
+    v, incarnation[k] = imported[2], g
+  elseif v then
+    v = v + 1
+    if time[k] > at then at = time[k] end
   else
-    version[k], first[k], time[k], incarnation[k] = 1, 1, now, fresh
+    v, g, first[k], incarnation[k] = 1, fresh, 1, fresh
   end
-  local at = time[k]
-  stamps[at] = stamps[at] or pack('>I6', at)
-  entry[k], large[k] = stamps[at] .. blob, value
-  local set = fields[k]
-  if not set then
-    set = {KEYS[k], 'h', ''}
-    fields[k] = set
-    touched[#touched + 1] = k
+  if at ~= now then entry = pack('>I6', at) .. sub(entry, 7) end
+  local text, about, set = format('%d', v), pack('>I6I6Bc0', v, at, #g, g), fields[k]
+  version[k], time[k], state[k] = v, at, about
+  if set then
+    local n = #set
+    set[n + 1], set[n + 2] = text, entry
+  else
+    set = {'h', '', text, entry}
+    touch(k, set)
   end
-  local n = #set
-  set[n + 1], set[n + 2] = version[k], entry[k]
-  if value then set[n + 3], set[n + 4] = 'v' .. version[k], value end
-  add_event(0, k, at)
-  out[#out + 1] = pack('>I6I6Bc0', version[k], at, #incarnation[k], incarnation[k])
+  if value then
+    local n = #set
+    set[n + 1], set[n + 2] = 'v' .. text, value
+  end
+  append_event(event, about)
+  append(about)
 end
 
 local function apply_delete(k)
-  if not version[k] then
-    out[#out + 1] = pack('>I6', 0)
+  local v, g = version[k], incarnation[k]
+  if not v then
+    append(pack('>I6', 0))
     return
   end
-  add_event(1, k, math.max(now, time[k]))
-  out[#out + 1] = pack('>I6', version[k] - first[k] + 1)
-  if not fields[k] then touched[#touched + 1] = k end
-  fields[k] = {KEYS[k], 'h', ''}
-  gone[k] = existed[k]
-  version[k], entry[k], large[k] = nil, nil, nil
+  local name = sub(KEYS[k], name_start)
+  append_event(
+    pack('>BHc0', 1, #name, name),
+    pack('>I6I6Bc0', v, math.max(now, time[k]), #g, g)
+  )
+  append(pack('>I6', v - first[k] + 1))
+  touch(k, {'h', ''})
+  gone[k], version[k], incarnation[k] = existed[k], nil, nil
 end
 `;
 
 /** A remembered request is its time in 6 bytes, the fingerprint in 32, and the outcome. */
 const RUN = `
-local put_key, put_blob, put_value, put_import = {}, {}, {}, {}
-
-local function read_put(i)
-  local flags, length
-  put_key[i], flags, length, pos = unpack_struct('>HBI4', plan, pos)
-  put_blob[i] = sub(plan, pos, pos + length - 1)
-  pos = pos + length
-  put_value[i], put_import[i] = nil, nil
+-- Answers the arguments of apply_put but the last.
+local function read_put()
+  local k, flags, length, _, key_length, after = unpack_struct('>HBI4BH', plan, pos)
+  local start = after + key_length
+  pos = start + length
+  local event, entry = sub(plan, after - 3, start - 1), sub(plan, start, pos - 1)
+  if flags == 0 then return k, event, entry end
+  local value, imported
   if flags % 2 == 1 then
-    put_value[i] = ARGV[next_large]
+    value = ARGV[next_large]
     next_large = next_large + 1
   end
   if flags >= 2 then
     local g, v, t
     g, v, t, pos = unpack_struct('>Bc0I6I6', plan, pos)
-    put_import[i] = {g, v, t}
+    imported = {g, v, t}
   end
+  return k, event, entry, value, imported
 end
 
 local function read_indexes(count)
@@ -178,14 +214,9 @@ local function read_indexes(count)
   return list
 end
 
-local function run_transaction()
-  local conditions, puts, deletes, reads, request, fresh
-  conditions, puts, deletes, reads, request, fresh, pos = unpack_struct('>BBBBHBc0', plan, pos)
-  local fingerprint
-  if request > 0 then fingerprint, pos = unpack_struct('c32', plan, pos) end
-  local start, unmet = #out + 1, 0
-  out[start] = 'C'
-  for i = 1, conditions do
+local function check_conditions(count)
+  local unmet = 0
+  for i = 1, count do
     local kind, k
     kind, k, pos = unpack_struct('>BH', plan, pos)
     if not condition_holds(kind, k) then
@@ -193,36 +224,74 @@ local function run_transaction()
       unmet = unmet + 1
     end
   end
-  for i = 1, puts do
-    read_put(i)
-    if put_import[i] and not follows(put_key[i], put_import[i]) then
-      append_unmet(65535, i - 1, put_key[i])
+  return unmet
+end
+
+local function read_puts(count)
+  local list, unmet = {}, 0
+  for i = 1, count do
+    local put = {read_put()}
+    list[i] = put
+    if put[5] and not follows(put[1], put[5]) then
+      append_unmet(65535, i - 1, put[1])
       unmet = unmet + 1
     end
   end
-  local delete_keys = deletes > 0 and read_indexes(deletes)
-  local read_keys = reads > 0 and read_indexes(reads)
+  return list, unmet
+end
 
-  local known = request > 0 and known_requests[request]
-  if known and unpack_struct('>I6', known) + ${REQUEST_ID_TTL_MS} > now then
-    for i = #out, start + 1, -1 do out[i] = nil end
-    out[start] = 'U'
-    if sub(known, 7, 38) ~= fingerprint then return end
-    out[start] = 'R'
-    for i = 1, reads do append_latest(read_keys[i]) end
-    out[#out + 1] = sub(known, 39)
+local function forget_from(start)
+  for i = start, out_count do out[i] = nil end
+  out_count = start - 1
+end
+
+-- Whether a request was remembered, and then answered.
+local function replay(request, fingerprint, start, get_keys)
+  local known = known_requests[request]
+  if not known or unpack_struct('>I6', known) + ${REQUEST_ID_TTL_MS} <= now then return false end
+  forget_from(start)
+  if sub(known, 7, 38) ~= fingerprint then
+    append('U')
+    return true
+  end
+  append('R')
+  append(sub(known, 39))
+  for i = 1, #get_keys do append_latest(get_keys[i]) end
+  return true
+end
+
+local function run_transaction()
+  local conditions, put_count, delete_count, get_count, request, length
+  conditions, put_count, delete_count, get_count, request, length, pos =
+    unpack_struct('>BBBBHB', plan, pos)
+  local fresh = sub(plan, pos, pos + length - 1)
+  pos = pos + length
+  append('C')
+  if put_count == 1 and conditions + delete_count + get_count + request == 0 then
+    local k, event, entry, value, imported = read_put()
+    if not imported then return apply_put(k, event, entry, value, nil, fresh) end
+    if follows(k, imported) then return apply_put(k, event, entry, value, imported) end
+    out[out_count] = pack('>c0H', 'X', 1)
+    return append_unmet(65535, 0, k)
+  end
+  local start, fingerprint = out_count, nil
+  if request > 0 then fingerprint, pos = unpack_struct('c32', plan, pos) end
+  local unmet = check_conditions(conditions)
+  local puts, unmet_imports = read_puts(put_count)
+  local delete_keys, get_keys = read_indexes(delete_count), read_indexes(get_count)
+  if request > 0 and replay(request, fingerprint, start, get_keys) then return end
+  if unmet + unmet_imports > 0 then
+    out[start] = pack('>c0H', 'X', unmet + unmet_imports)
     return
   end
-  if unmet > 0 then
-    out[start] = 'X' .. pack('>H', unmet)
-    return
+  for i = 1, get_count do append_latest(get_keys[i]) end
+  for i = 1, put_count do
+    local put = puts[i]
+    apply_put(put[1], put[2], put[3], put[4], put[5], fresh)
   end
-  for i = 1, reads do append_latest(read_keys[i]) end
-  local results = #out + 1
-  for i = 1, puts do apply_put(put_key[i], put_blob[i], put_value[i], put_import[i], fresh) end
-  for i = 1, deletes do apply_delete(delete_keys[i]) end
+  for i = 1, delete_count do apply_delete(delete_keys[i]) end
   if request > 0 then
-    known_requests[request] = pack('>I6', now) .. fingerprint .. table.concat(out, '', results)
+    known_requests[request] = pack('>I6', now) .. fingerprint .. table.concat(out, '', start + 1)
     new_requests[#new_requests + 1] = request
   end
 end
@@ -233,46 +302,46 @@ for _ = 1, transaction_count do run_transaction() end
 /** XADD comes first: of all writes it alone could be refused for what is stored. */
 const WRITE = `
 local UNPACK_MAX = 4000
-local function call_with(command, name, list, from)
-  for i = from, #list, UNPACK_MAX do
+local function call_with(command, name, list)
+  for i = 1, #list, UNPACK_MAX do
     call(command, name, unpack(list, i, math.min(#list, i + UNPACK_MAX - 1)))
   end
 end
 
-if #events > 0 then
-  sequence = sequence + #events
-  call('XADD', KEYS[3], string.format('%.0f-0', sequence), 'e',
-    pack('>I6I4', now, #events) .. table.concat(events))
-  call('HSET', KEYS[1], 's', sequence)
+if event_count > 0 then
+  local last = format('%d', sequence + event_count)
+  local content = pack('>I6I4', now, event_count) .. table.concat(events)
+  call('XADD', KEYS[3], last .. '-0', 'e', content)
+  call('HSET', KEYS[1], 's', last)
 end
-local added, removed = {}, {}
-for i = 1, #touched do
+local added, removed, FIRST = {}, {}, pack('>I6', 1)
+for i = 1, touched_count do
   local k = touched[i]
   if gone[k] then call('UNLINK', KEYS[k]) end
   if version[k] then
-    local set = fields[k]
-    set[3] = pack('>I6I6I6', version[k], time[k], first[k]) .. incarnation[k]
-    call_with('HSET', KEYS[k], set, 2)
+    local text = last_written(k)
+    fields[k][2] = state[k] .. (first[k] == 1 and FIRST or pack('>I6', first[k])) .. text
+    call_with('HSET', KEYS[k], fields[k])
     if not existed[k] then
-      added[#added + 1] = 0
-      added[#added + 1] = sub(KEYS[k], name_length + 1)
+      added[#added + 1] = '0'
+      added[#added + 1] = sub(KEYS[k], name_start)
     end
   elseif existed[k] then
-    removed[#removed + 1] = sub(KEYS[k], name_length + 1)
+    removed[#removed + 1] = sub(KEYS[k], name_start)
   end
 end
-call_with('ZADD', KEYS[2], added, 1)
-call_with('ZREM', KEYS[2], removed, 1)
+call_with('ZADD', KEYS[2], added)
+call_with('ZREM', KEYS[2], removed)
 for i = 1, #new_requests do
   local k = new_requests[i]
-  call('SET', KEYS[k], known_requests[k], 'PX', ${REQUEST_ID_TTL_MS})
+  call('SET', KEYS[k], known_requests[k], 'PX', '${REQUEST_ID_TTL_MS}')
 end
 
-local reply = {table.concat(out), unpack(apart)}
-local kept = cmsgpack.pack(reply)
+table.insert(reads, 1, table.concat(out))
+local kept = cmsgpack.pack(reads)
 if #kept > ${KEPT_REPLY_BYTES_MAX} then kept = '' end
-call('SET', KEYS[4], pack('>I6', number) .. kept, 'PX', ${COMMIT_ID_TTL_MS})
-return reply
+call('SET', KEYS[4], pack('>I6', number) .. kept, 'PX', '${COMMIT_ID_TTL_MS}')
+return reads
 `;
 
 export const COMMIT_SCRIPT: Script = toScript(SHARED_LUA + LOAD + DECIDE + APPLY + RUN + WRITE);

@@ -161,7 +161,7 @@ export class Committer {
           this.#send(connection, call, { isRedirected, deadline }),
         ),
     });
-    return decodeCommit(reply as readonly Buffer[], transactions);
+    return decodeCommit(reply, transactions);
   }
 
   async #send(

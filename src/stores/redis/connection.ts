@@ -7,6 +7,11 @@ import type { Address, RedisOptions } from "./options.ts";
 /** What Redis answers, with every string of bytes as a Buffer. */
 export type Reply = Buffer | string | number | null | readonly Reply[];
 
+/** The elements of a reply that is a list; none where it is not. */
+export function toList(reply: Reply | undefined): readonly Reply[] {
+  return Array.isArray(reply) ? (reply as readonly Reply[]) : [];
+}
+
 /** What a connection is made with. */
 export interface ConnectionOptions {
   readonly redis: RedisOptions;

@@ -1,5 +1,7 @@
-import type { EntryInfo, Put, ReadResult, StoredEntry } from "../../store.ts";
-import type { ByteReader, ByteWriter } from "./bytes.ts";
+import type { EntryInfo, Put, Query, ReadResult, StoredEntry } from "../../store.ts";
+import { ByteReader, type ByteWriter } from "./bytes.ts";
+import type { Reply } from "./connection.ts";
+import { LATER, TRIMMED } from "./scripts.ts";
 
 /**
  * An entry as it is stored: its time in 6 bytes (which the script puts in front), flags in 1, the
@@ -14,12 +16,9 @@ const MESSAGE = 8;
 /** Values above this many bytes are large. A page of history reads past at most 1,000 of this. */
 const INLINE_VALUE_BYTES_MAX = 1024;
 
-const HEAD_NUMBERS_BYTES = 18;
 const DIGEST_BYTES = 32;
-const LENGTH_ABSENT = 0;
-const LENGTH_TRIMMED = 0xffffffff;
-const LENGTH_LATER = 0xfffffffe;
-
+/** Where the incarnation stands in a head; its length stands just before. */
+const HEAD_INCARNATION = 13;
 export function isLarge(value: Uint8Array): boolean {
   return value.length > INLINE_VALUE_BYTES_MAX;
 }
@@ -42,63 +41,67 @@ export function writeEntry(writer: ByteWriter, put: Put): void {
   if (!large) writer.bytes(value);
 }
 
-/** Large values of a reply, in the order of the items that they belong to. */
-export type LargeValues = Iterator<Buffer, undefined>;
+/** The elements of a reply, in order. */
+export type Elements = Iterator<Reply, undefined>;
 
-/** The answer to one read: `later` where it did not fit and has to be asked for again. */
+/** The answer to one query: `later` where it did not fit and has to be asked for again. */
 export type Item = ReadResult | "later";
 
-/** Reads an item that may be absent; `large` is undefined where no value was asked for. */
-export function readItem(reader: ByteReader, large: LargeValues | undefined): Item {
-  const length = reader.u32();
-  switch (length) {
-    case LENGTH_ABSENT:
-      return undefined;
-    case LENGTH_TRIMMED:
-      return "trimmed";
-    case LENGTH_LATER:
-      return "later";
-    default:
-      return readStored(reader, large);
+/** Reads the answer to one query. Values share the memory of the reply that they came in. */
+export function readItem(elements: Elements, { select, value }: Omit<Query, "key">): Item {
+  let element = elements.next().value;
+  let version: number | undefined;
+  if (select !== "latest") {
+    if ("version" in select) {
+      ({ version } = select);
+    } else if (typeof element === "number" && element > 0) {
+      version = element;
+      element = elements.next().value;
+    }
   }
+  if (element === null) return undefined;
+  if (element === TRIMMED) return "trimmed";
+  if (element === LATER) return "later";
+  const head = toBuffer(element);
+  const stored = toBuffer(elements.next().value);
+  return decodeEntry(head, stored, { version, value: value ? elements : undefined });
 }
 
-/** As {@link readItem}, where entries were asked for that are there. */
-export function readInfo(reader: ByteReader): EntryInfo {
-  reader.u32();
-  const { value: _, ...info } = readStored(reader, undefined);
+/** As {@link readItem}, of an entry that is there, whose value was not asked for. */
+export function decodeInfo(head: Buffer, stored: Buffer, version: number | undefined): EntryInfo {
+  const { value: _, ...info } = decodeEntry(head, stored, { version, value: undefined });
   return info;
 }
 
-function readStored(reader: ByteReader, large: LargeValues | undefined): StoredEntry {
-  const version = reader.u48();
-  const incarnation = readIncarnation(reader);
+interface Wanted {
+  /** The latest, which the head names, where undefined. */
+  readonly version: number | undefined;
+  /** Where to find a large value; no value is wanted where undefined. */
+  readonly value: Elements | undefined;
+}
+
+function decodeEntry(head: Buffer, stored: Buffer, wanted: Wanted): StoredEntry {
+  const incarnationEnd = HEAD_INCARNATION + (head[HEAD_INCARNATION - 1] ?? 0);
+  const reader = new ByteReader(stored);
   const createdAt = reader.u48();
   const flags = reader.u8();
   const size = reader.u32();
   return {
-    incarnation,
-    version,
+    incarnation: head.toString("utf8", HEAD_INCARNATION, incarnationEnd),
+    version: wanted.version ?? head.readUIntBE(0, 6),
     createdAt,
     size,
     digest: reader.hex(DIGEST_BYTES),
     contentType: (flags & CONTENT_TYPE) === 0 ? undefined : reader.text(reader.u16()),
     author: (flags & AUTHOR) === 0 ? undefined : reader.text(reader.u16()),
     message: (flags & MESSAGE) === 0 ? undefined : reader.text(reader.u16()),
-    value: large && readValue(reader, (flags & LARGE) === 0 ? size : undefined, large),
+    value:
+      wanted.value &&
+      ((flags & LARGE) === 0 ? reader.bytes(size) : toBuffer(wanted.value.next().value)),
   };
 }
 
-/** Of the head only the incarnation is needed: the version stands before it, the time in the entry. */
-function readIncarnation(reader: ByteReader): string {
-  const headLength = reader.u8();
-  reader.skip(HEAD_NUMBERS_BYTES);
-  return reader.text(headLength - HEAD_NUMBERS_BYTES);
-}
-
-function readValue(reader: ByteReader, size: number | undefined, large: LargeValues): Uint8Array {
-  if (size !== undefined) return reader.bytes(size);
-  const { value } = large.next();
-  if (value === undefined) throw new Error("A reply holds fewer large values than it announces.");
-  return value;
+export function toBuffer(reply: Reply | undefined): Buffer {
+  if (Buffer.isBuffer(reply)) return reply;
+  throw new Error("Redis answered something else than a script of ours does.");
 }

@@ -194,12 +194,10 @@ function decodeChanges({ id, content }: StreamEntry, place: Place): readonly Cha
 
 function readChange(reader: ByteReader, partition: number, number: number): Change {
   const deleted = reader.u8() === 1;
+  const key = reader.text(reader.u16()) as Key;
   const version = reader.u48();
   const at = reader.u48();
-  const incarnationLength = reader.u8();
-  const keyLength = reader.u16();
-  const incarnation = reader.text(incarnationLength);
-  const key = reader.text(keyLength) as Key;
+  const incarnation = reader.text(reader.u8());
   return { key, incarnation, version, deleted, at, partition, position: toPosition(number) };
 }
 

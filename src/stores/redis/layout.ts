@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { StateError } from "../../errors.ts";
-import { Connection, type ConnectionOptions, type Reply } from "./connection.ts";
+import { Connection, toList, type ConnectionOptions, type Reply } from "./connection.ts";
 import type { Address } from "./options.ts";
 
 /** Which primary serves which slot. A single server serves all. */
@@ -90,10 +90,6 @@ function parseNode(reply: Reply | undefined, asked: Address): Address {
   const [host, port] = toList(reply);
   const name = host === null || host === undefined ? "" : String(host);
   return { host: name === "" || name === "?" ? asked.host : name, port: Number(port) };
-}
-
-function toList(reply: Reply | undefined): readonly Reply[] {
-  return Array.isArray(reply) ? (reply as readonly Reply[]) : [];
 }
 
 export function formatAddress({ host, port }: Address): string {

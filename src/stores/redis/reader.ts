@@ -1,7 +1,7 @@
 import type { Key } from "../../key.ts";
 import type { EntryInfo, HistoryPage, Query, ReadResult, Select } from "../../store.ts";
-import { ByteReader } from "./bytes.ts";
-import { readInfo, readItem, type Item } from "./entry-codec.ts";
+import { toList } from "./connection.ts";
+import { decodeInfo, readItem, toBuffer, type Item } from "./entry-codec.ts";
 import type { Executor } from "./executor.ts";
 import { partitionOf, type Partition } from "./schema.ts";
 import { HISTORY_SCRIPT, READ_SCRIPT } from "./scripts.ts";
@@ -87,10 +87,8 @@ export class Reader {
     }
     const call = { script: READ_SCRIPT, keys, args: [letters, ...numbers] };
     const reply = await this.#executor.runScript({ slot, kind: "read", deadline }, call);
-    const [packed, ...rest] = reply as readonly Buffer[];
-    const reader = new ByteReader(packed as Buffer);
-    const large = rest.values();
-    return queries.map(({ value }) => readItem(reader, value ? large : undefined));
+    const elements = toList(reply).values();
+    return queries.map((query) => readItem(elements, query));
   }
 
   async history(key: Key, page: HistoryPage, deadline: number): Promise<readonly EntryInfo[]> {
@@ -100,10 +98,10 @@ export class Reader {
     const args = [isUp ? "up" : "down", String(bound), String(page.limit)];
     const call = { script: HISTORY_SCRIPT, keys: [names.key + key], args };
     const reply = await this.#executor.runScript({ slot, kind: "read", deadline }, call);
-    const reader = new ByteReader(reply as Buffer);
-    const entries: EntryInfo[] = [];
-    while (!reader.isAtEnd) entries.push(readInfo(reader));
-    return entries;
+    const [head, from, ...entries] = toList(reply);
+    return entries.map((entry, index) =>
+      decodeInfo(toBuffer(head), toBuffer(entry), Number(from) + (isUp ? index : -index)),
+    );
   }
 }
 

@@ -7,28 +7,27 @@ export interface Script {
 }
 
 /**
- * What the scripts share. All numbers are big-endian and binary: Lua writes a number of 15 digits as
- * `1.7637696e+12`, and text would be parsed again at every step.
+ * What the scripts share. Numbers are big-endian and binary where they are not names of fields: Lua
+ * and Redis turn a number into text slowly, and one of 15 digits into `1.7637696e+14`.
  *
- * A head is `latest version, its time, first kept version` in 6 bytes each, then the incarnation.
- * An item, the answer to one read, is its length in 4 bytes, then the version in 6, the length of the
- * head in 1, the head, the entry. Large values follow apart, in the reply's further elements.
+ * A head is the latest version in 6 bytes, its time in 6, the incarnation behind its length in 1, the
+ * first kept version in 6, and the latest version again as text, which is its entry's field. An entry
+ * begins with its time in 6 bytes, flags in 1 (bit 0: its value is large, and in a field of its own),
+ * and its value's size in 4; the value, where it is not large, comes last.
  */
 export const SHARED_LUA = `
 local call, pack, unpack_struct = redis.call, struct.pack, struct.unpack
-local sub, byte = string.sub, string.byte
-local ABSENT, TRIMMED = '\\0\\0\\0\\0', '\\255\\255\\255\\255'
+local sub, byte, format = string.sub, string.byte, string.format
+
+local function latest_field(head) return sub(head, 20 + byte(head, 13)) end
+
+local function first_version(head) return (unpack_struct('>I6', head, 14 + byte(head, 13))) end
+
+local function is_large(entry) return byte(entry, 7) % 2 == 1 end
 
 local function without_value(entry)
-  if byte(entry, 7) % 2 == 1 then return entry end
+  if is_large(entry) then return entry end
   return sub(entry, 1, #entry - unpack_struct('>I4', entry, 8))
-end
-
-local function append_item(out, version, head, entry)
-  local n = #out
-  out[n + 1] = pack('>I4I6B', 7 + #head + #entry, version, #head)
-  out[n + 2] = head
-  out[n + 3] = entry
 end
 `;
 
@@ -36,30 +35,75 @@ export function toScript(source: string): Script {
   return { source, sha: createHash("sha1").update(source).digest("hex") };
 }
 
+/** What stands for an entry in a reply: nothing for one that is not there, else one of these. */
+export const TRIMMED = -1;
+export const LATER = -2;
+
 /** Bytes of large values in one answer; the rest is asked for again. */
-const APART_BYTES_MAX = 8 * 1024 * 1024;
+const LARGE_BYTES_MAX = 8 * 1024 * 1024;
 
 /**
  * Reads entries. KEYS: the keys' hashes. ARGV[1]: for each a letter: `l` latest, `v` by version, `a`
  * as of a time, in upper case with its value. ARGV[2…]: the version or time of each that has one.
+ * Answers for each what is not there, or: the version where it was asked for by time, the head, the
+ * entry, and its value where that is large and wanted.
  */
 const READ = `${SHARED_LUA}
-local LATER = '\\255\\255\\255\\254'
+local TRIMMED, LATER = ${TRIMMED}, ${LATER}
 local kinds, arg = ARGV[1], 1
-local out, apart, apart_bytes = {}, {}, 0
+local out, large_bytes = {}, 0
 
-local function find_as_of(key, first, latest, time)
+local function find_as_of(key, head, time)
+  local first, latest = first_version(head), unpack_struct('>I6', head)
   local low, high = first, latest + 1
   while low < high do
     local middle = math.floor((low + high) / 2)
-    if unpack_struct('>I6', call('HGET', key, middle)) <= time then low = middle + 1
+    if unpack_struct('>I6', call('HGET', key, format('%d', middle))) <= time then low = middle + 1
     else high = middle end
   end
-  return low - 1
+  if low > first then return low - 1 end
+  if first > 1 then return nil, TRIMMED end
+  return nil, false
 end
 
-local function read(i, key)
-  local kind = byte(kinds, i)
+local function append(key, field, head, wants_value)
+  local entry = call('HGET', key, field)
+  if not entry then
+    out[#out + 1] = TRIMMED
+    return
+  end
+  local value
+  if not wants_value then
+    entry = without_value(entry)
+  elseif is_large(entry) then
+    local size = unpack_struct('>I4', entry, 8)
+    if large_bytes > 0 and large_bytes + size > ${LARGE_BYTES_MAX} then
+      out[#out + 1] = LATER
+      return
+    end
+    large_bytes = large_bytes + size
+    value = call('HGET', key, 'v' .. field)
+  end
+  local n = #out
+  out[n + 1], out[n + 2], out[n + 3] = head, entry, value
+end
+
+local function append_selected(key, head, kind, wanted, wants_value)
+  if kind == 118 then
+    if wanted > unpack_struct('>I6', head) or wanted < 1 then
+      out[#out + 1] = false
+    else
+      append(key, format('%d', wanted), head, wants_value)
+    end
+    return
+  end
+  local version, missing = find_as_of(key, head, wanted)
+  out[#out + 1] = version or missing
+  if version then append(key, format('%d', version), head, wants_value) end
+end
+
+for i = 1, #KEYS do
+  local key, kind = KEYS[i], byte(kinds, i)
   local wants_value = kind < 97
   if wants_value then kind = kind + 32 end
   local wanted
@@ -68,45 +112,25 @@ local function read(i, key)
     wanted = tonumber(ARGV[arg])
   end
   local head = call('HGET', key, 'h')
-  if not head then return ABSENT end
-  local version = unpack_struct('>I6', head)
-  if kind == 118 then
-    if wanted > version or wanted < 1 then return ABSENT end
-    version = wanted
+  if not head then
+    out[#out + 1] = false
+  elseif kind == 108 then
+    append(key, latest_field(head), head, wants_value)
+  else
+    append_selected(key, head, kind, wanted, wants_value)
   end
-  if kind == 97 then
-    local first = unpack_struct('>I6', head, 13)
-    version = find_as_of(key, first, version, wanted)
-    if version < first then return first > 1 and TRIMMED or ABSENT end
-  end
-  local entry = call('HGET', key, version)
-  if not entry then return TRIMMED end
-  if not wants_value then
-    entry = without_value(entry)
-  elseif byte(entry, 7) % 2 == 1 then
-    local size = unpack_struct('>I4', entry, 8)
-    if apart_bytes > 0 and apart_bytes + size > ${APART_BYTES_MAX} then return LATER end
-    apart_bytes = apart_bytes + size
-    apart[#apart + 1] = call('HGET', key, 'v' .. version)
-  end
-  append_item(out, version, head, entry)
 end
-
-for i = 1, #KEYS do
-  local short = read(i, KEYS[i])
-  if short then out[#out + 1] = short end
-end
-return {table.concat(out), unpack(apart)}
+return out
 `;
 
 /**
- * A page of one key's history, as items without values. KEYS[1]: the key's hash. ARGV: `up` or
- * `down`, the version that bounds it (exclusive), the limit.
+ * A page of one key's history without values. KEYS[1]: the key's hash. ARGV: `up` or `down`, the
+ * version that bounds it (exclusive), the limit. Answers the head, the first version, the entries.
  */
 const HISTORY = `${SHARED_LUA}
 local head = call('HGET', KEYS[1], 'h')
-if not head then return '' end
-local latest, first = unpack_struct('>I6', head), unpack_struct('>I6', head, 13)
+if not head then return {} end
+local latest, first = unpack_struct('>I6', head), first_version(head)
 local bound, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 local from, to, step
 if ARGV[1] == 'up' then
@@ -116,16 +140,17 @@ else
   from = math.min(latest, bound - 1)
   to, step = math.max(first, from - limit + 1), -1
 end
-local out = {}
+local out = {head, from}
 for version = from, to, step do
-  append_item(out, version, head, without_value(call('HGET', KEYS[1], version)))
+  out[#out + 1] = without_value(call('HGET', KEYS[1], format('%d', version)))
 end
-return table.concat(out)
+return out
 `;
 
 /**
  * A page of a partition's keys with their latest entries. KEYS[1]: the index. ARGV: lower and upper
- * bound as ZRANGEBYLEX takes them, the limit, what the names of hashes begin with.
+ * bound as ZRANGEBYLEX takes them, the limit, what the names of hashes begin with. Answers for each
+ * the key, the head, the entry.
  */
 const LIST = `${SHARED_LUA}
 local keys = call('ZRANGEBYLEX', KEYS[1], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[3])
@@ -133,12 +158,11 @@ local out = {}
 for i = 1, #keys do
   local name = ARGV[4] .. keys[i]
   local head = call('HGET', name, 'h')
-  local version = unpack_struct('>I6', head)
-  out[#out + 1] = pack('>I2', #keys[i])
-  out[#out + 1] = keys[i]
-  append_item(out, version, head, without_value(call('HGET', name, version)))
+  local n = #out
+  out[n + 1], out[n + 2] = keys[i], head
+  out[n + 3] = without_value(call('HGET', name, latest_field(head)))
 end
-return table.concat(out)
+return out
 `;
 
 /**
@@ -147,16 +171,19 @@ return table.concat(out)
  */
 const TRIM = `${SHARED_LUA}
 local head = call('HGET', KEYS[1], 'h')
-if not head or sub(head, 19) ~= ARGV[1] then return 0 end
-local latest, time, first = unpack_struct('>I6I6I6', head)
+if not head then return 0 end
+local latest, time, g, first = unpack_struct('>I6I6Bc0I6', head)
+if g ~= ARGV[1] then return 0 end
 local last = math.min(latest, tonumber(ARGV[2]), first + tonumber(ARGV[3])) - 1
 if last < first then return 0 end
 local fields = {}
 for version = first, last do
-  fields[#fields + 1] = version
-  fields[#fields + 1] = 'v' .. version
+  local field = format('%d', version)
+  fields[#fields + 1] = field
+  fields[#fields + 1] = 'v' .. field
 end
-call('HSET', KEYS[1], 'h', pack('>I6I6I6', latest, time, last + 1) .. ARGV[1])
+local moved = pack('>I6I6Bc0I6', latest, time, #g, g, last + 1) .. latest_field(head)
+call('HSET', KEYS[1], 'h', moved)
 call('HDEL', KEYS[1], unpack(fields))
 return last - first + 1
 `;
