@@ -7,6 +7,7 @@ import { startNaive } from "./naive/start.ts";
 import type { StoreName } from "./options.ts";
 import { startEtcd } from "./peers/etcd.ts";
 import { startNats } from "./peers/nats.ts";
+import { folderBytes, mariadbBytes, mongodbBytes, redisBytes } from "./measure/stored-bytes.ts";
 import type { Contender } from "./peers/contender.ts";
 import { startWebdis } from "./peers/webdis.ts";
 
@@ -21,6 +22,8 @@ export interface BackEnd {
   readonly storeUrl: () => string;
   /** Starts the servers that are measured beside ours. */
   readonly others: readonly (() => Promise<Contender>)[];
+  /** What all its data takes, in bytes; undefined where that is memory of our own process. */
+  readonly storedBytes: (() => Promise<number>) | undefined;
   stop(): Promise<void>;
 }
 
@@ -29,6 +32,7 @@ export const START_BACK_END: Readonly<Record<GroupName, () => Promise<BackEnd>>>
     settings: "nothing outlives the process",
     storeUrl: () => "memory:",
     others: [],
+    storedBytes: undefined,
     stop: async () => {},
   }),
 
@@ -38,6 +42,7 @@ export const START_BACK_END: Readonly<Record<GroupName, () => Promise<BackEnd>>>
       settings: "WAL, synchronous=FULL: on disk before the answer",
       storeUrl: numbered((number) => `sqlite:${join(folder, `state-${number}.db`)}`),
       others: [() => startNaive("sqlite", join(folder, "naive.db"))],
+      storedBytes: () => folderBytes(folder),
       stop: () => removeFolder(folder),
     };
   },
@@ -48,6 +53,7 @@ export const START_BACK_END: Readonly<Record<GroupName, () => Promise<BackEnd>>>
       settings: "appendonly yes, appendfsync always: on disk before the answer",
       storeUrl: numbered((number) => `${server.url}?prefix=bench${number}`),
       others: [() => startNaive("redis", server.url), () => startWebdis(server.url)],
+      storedBytes: () => redisBytes(server.url),
       stop: () => server.stop(),
     };
   },
@@ -60,6 +66,7 @@ export const START_BACK_END: Readonly<Record<GroupName, () => Promise<BackEnd>>>
       settings: "innodb_flush_log_at_trx_commit=1, no binary log: on disk before the answer",
       storeUrl: numbered((number) => `${server.url}?prefix=bench${number}_`),
       others: [async () => startNaive("mysql", await withDatabase(server.url))],
+      storedBytes: () => mariadbBytes(server.url),
       stop: () => server.stop(),
     };
   },
@@ -70,6 +77,7 @@ export const START_BACK_END: Readonly<Record<GroupName, () => Promise<BackEnd>>>
       settings: "replica set of one, w: majority, journaled: on disk before the answer",
       storeUrl: numbered((number) => `${server.url}?prefix=bench${number}`),
       others: [() => startNaive("mongodb", server.url)],
+      storedBytes: () => mongodbBytes(server.url),
       stop: () => server.stop(),
     };
   },
@@ -79,6 +87,7 @@ export const START_BACK_END: Readonly<Record<GroupName, () => Promise<BackEnd>>>
     settings: "etcd: on disk before the answer; NATS: on disk within two minutes of it",
     storeUrl: () => "memory:",
     others: [startEtcd, startNats],
+    storedBytes: undefined,
     stop: async () => {},
   }),
 };

@@ -1,28 +1,44 @@
 import { START_BACK_END, type GroupName } from "./back-ends.ts";
+import { residentBytes } from "./measure/usage.ts";
 import { startBare, type BareContender } from "./peers/bare.ts";
 import type { Contender } from "./peers/contender.ts";
+import { get, WireClient } from "./loads/wire.ts";
 import { startOurs } from "./peers/ours.ts";
 
 /** What is measured in turns, round by round, so that shares are of the same minutes. */
 export interface Group {
   readonly name: GroupName;
-  /** The back end, and what decides how durable its writes are. */
-  readonly settings: string;
+  readonly facts: GroupFacts;
   readonly bare: BareContender;
   readonly ours: Contender;
   /** All of them, `bare` and `ours` first. */
   readonly contenders: readonly Contender[];
+  /** What all data of our server takes, in bytes. */
+  readonly storedBytes: () => Promise<number>;
   stop(): Promise<void>;
 }
 
-/** The checkouts to run our server from; `base` is there only in a comparison. */
-export interface Revisions {
-  readonly ours: string | undefined;
-  readonly base: string | undefined;
+/** What a group's figures were measured on. */
+export interface GroupFacts {
+  readonly name: GroupName;
+  /** Product and version of the back end, as our server tells it. */
+  readonly product: string;
+  /** What decides how durable its writes are. */
+  readonly settings: string;
+  /** What our server promises of an acknowledged write there. */
+  readonly promise: string;
 }
 
+/** What a group has beside the bare server and ours. */
+export type Beside =
+  /** Servers written by hand, and peers. */
+  | "others"
+  | "nothing"
+  /** Our server from another checkout of this repository, and perhaps ours from another, too. */
+  | { readonly base: string; readonly ours: string | undefined };
+
 /** Starts a back end and everything that is measured over it. */
-export async function startGroup(name: GroupName, revisions: Revisions): Promise<Group> {
+export async function startGroup(name: GroupName, beside: Beside): Promise<Group> {
   const running: { stop(): Promise<void> }[] = [];
   const stop = async (): Promise<void> => {
     for (const part of running.toReversed()) await part.stop();
@@ -34,18 +50,34 @@ export async function startGroup(name: GroupName, revisions: Revisions): Promise
   try {
     const backEnd = keep(await START_BACK_END[name]());
     const bare = keep(await startBare());
-    const { base, ours: root } = revisions;
+    const revisions = typeof beside === "string" ? undefined : beside;
     const start = async (side: "ours" | "base", path: string | undefined): Promise<Contender> => {
       const place = path === undefined ? {} : { root: path };
       return keep(await startOurs({ storeUrl: backEnd.storeUrl(), name: side, ...place }));
     };
-    const ours = await start("ours", root);
+    const ours = await start("ours", revisions?.ours);
     const contenders: Contender[] = [bare, ours];
-    if (base !== undefined) contenders.push(await start("base", base));
-    else for (const startOther of backEnd.others) contenders.push(keep(await startOther()));
-    return { name, settings: backEnd.settings, bare, ours, contenders, stop };
+    if (revisions !== undefined) contenders.push(await start("base", revisions.base));
+    const others = beside === "others" ? backEnd.others : [];
+    for (const startOther of others) contenders.push(keep(await startOther()));
+    const storedBytes = backEnd.storedBytes ?? (() => residentBytes(ours.pid));
+    const facts = { name, settings: backEnd.settings, ...(await readFacts(ours)) };
+    return { name, facts, bare, ours, contenders, storedBytes, stop };
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+async function readFacts(ours: Contender): Promise<Pick<GroupFacts, "product" | "promise">> {
+  const client = new WireClient(ours.port, 1);
+  try {
+    const { body } = await client.sendOk(get("/-/readyz?verbose"));
+    const { store } = JSON.parse(body) as {
+      readonly store: { readonly product: string; readonly promise: string };
+    };
+    return { product: store.product, promise: store.promise };
+  } finally {
+    client.close();
   }
 }

@@ -1,10 +1,20 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { removeFolder, temporaryFolder } from "../test/servers/process.ts";
-import type { GroupName } from "./back-ends.ts";
-import { startGroup } from "./groups.ts";
-import { runCell, WrongAnswer, type CellPlan, type RunTools } from "./measure/run-cells.ts";
-import { OptionsError, parseOptions, USAGE } from "./options.ts";
-import { planCells, planPeers } from "./plan.ts";
-import type { Cell } from "./report/results.ts";
+import { compareRevisions } from "./compare.ts";
+import { missingPrograms, pathWithSystem, programsFor } from "./measure/programs.ts";
+import { QUIET_LOAD, readRunInfo } from "./measure/run-info.ts";
+import { WrongAnswer, type RunTools } from "./measure/run-cells.ts";
+import { isWhole, OptionsError, parseOptions, USAGE, type BenchOptions } from "./options.ts";
+import { againstTable } from "./report/against.ts";
+import { CHART_FOLDER, chartsOf, drawCharts } from "./report/charts.ts";
+import { renderPage } from "./report/page.ts";
+import { mergeResults, readResult, RESULT_FILE, writeResult } from "./report/result-file.ts";
+import { summarize } from "./report/summary.ts";
+import { toText } from "./report/table.ts";
+import { runBench } from "./run.ts";
+
+const DOCS = join(import.meta.dirname, "..", "docs");
 
 try {
   await main(process.argv.slice(2));
@@ -20,38 +30,52 @@ async function main(argv: readonly string[]): Promise<void> {
     process.stdout.write(USAGE);
     return;
   }
+  process.env["PATH"] = pathWithSystem(process.env["PATH"] ?? "");
+  const missing = await missingPrograms(programsFor(options), process.env["PATH"]);
+  if (missing !== undefined) throw new OptionsError(missing);
+  // Only an orderly exit lets the children be ended.
+  process.once("SIGINT", () => process.exit(130));
+  process.once("SIGTERM", () => process.exit(143));
   const folder = await temporaryFolder("bench");
-  let seed = 0;
-  const tools: RunTools = {
-    seconds: options.seconds,
-    folder,
-    say: (line) => void process.stdout.write(`${line}\n`),
-    nextSeed: () => (seed += 1),
-  };
   try {
-    const cells: Cell[] = [];
-    const groups: GroupName[] = [...options.stores];
-    if (options.extras.includes("peers")) groups.push("peers");
-    for (const name of groups) {
-      const plans = name === "peers" ? planPeers(options) : planCells(options);
-      if (plans.length > 0) cells.push(...(await runGroup(name, plans, tools)));
-    }
+    await run(argv, options, folder);
   } finally {
     await removeFolder(folder);
   }
 }
 
-async function runGroup(
-  name: GroupName,
-  plans: readonly CellPlan[],
-  tools: RunTools,
-): Promise<readonly Cell[]> {
-  const group = await startGroup(name, { ours: undefined, base: undefined });
-  try {
-    const cells: Cell[] = [];
-    for (const plan of plans) cells.push(...(await runCell(group, plan, tools)));
-    return cells;
-  } finally {
-    await group.stop();
+async function run(argv: readonly string[], options: BenchOptions, folder: string): Promise<void> {
+  const tools = makeTools(options.seconds, folder);
+  const info = await readRunInfo(argv, options);
+  if (info.loadBefore > QUIET_LOAD) {
+    tools.say(
+      `The machine is busy (load ${info.loadBefore}): these figures will not be worth much.`,
+    );
   }
+  if (options.compare.length > 0) {
+    tools.say(toText(await compareRevisions(options, tools)));
+    return;
+  }
+  // Read first: a name that is wrong should not cost a whole run.
+  const earlier = options.against === undefined ? undefined : await readResult(options.against);
+  const result = await runBench(options, info, tools);
+  tools.say(`\n${summarize(result)}`);
+  if (options.json !== undefined) await writeResult(options.json, result);
+  if (earlier !== undefined) tools.say(`\n${toText(againstTable(earlier, result))}`);
+  if (!isWhole(options)) return;
+  const kept = mergeResults(await readResult(RESULT_FILE), result);
+  const charts = chartsOf(kept);
+  await writeResult(RESULT_FILE, kept);
+  await drawCharts(charts, join(DOCS, CHART_FOLDER));
+  await writeFile(join(DOCS, "benchmarks.md"), renderPage(kept, charts));
+  tools.say("\nWritten: docs/benchmarks.md, docs/benchmarks.json and the charts beside them.");
+}
+
+function makeTools(seconds: number, folder: string): RunTools {
+  let seed = 0;
+  const nextSeed = (): number => {
+    seed += 1;
+    return seed;
+  };
+  return { seconds, folder, nextSeed, say: (line) => void process.stdout.write(`${line}\n`) };
 }

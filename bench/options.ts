@@ -74,6 +74,19 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   };
 }
 
+/** Whether the run measures all that the page shows of it, so that it may be written. */
+export function isWhole(options: BenchOptions): boolean {
+  const { loads, stores, connections, sizes, extras } = options;
+  return (
+    loads.length === LOAD_NAMES.length &&
+    stores.length === STORE_NAMES.length &&
+    connections === undefined &&
+    sizes === undefined &&
+    extras.includes("peers") &&
+    extras.includes("watch")
+  );
+}
+
 const ONLY_NAMES = [...LOAD_NAMES, ...EXTRA_NAMES] as const;
 
 function readArguments(argv: readonly string[]): ReturnType<typeof parseKnown> {

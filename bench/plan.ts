@@ -13,6 +13,14 @@ const PEER_LOADS: ReadonlySet<LoadName> = new Set(["get", "put", "hot", "version
 /** The loads whose figures are shown at every size and number of connections. */
 const MATRIX_LOADS: ReadonlySet<LoadName> = new Set(["get", "put"]);
 
+/** Whether a figure belongs to the main tables: the others are of the sizes and connections. */
+export function isMainShape(shape: Pick<CellPlan, "connections" | "valueBytes">): boolean {
+  const { connections, valueBytes } = shape;
+  return (
+    valueBytes === VALUE_BYTES_DEFAULT && (connections === CONNECTIONS_DEFAULT || connections === 1)
+  );
+}
+
 /** What to measure on each group of contenders, in order. */
 export function planCells(options: BenchOptions): readonly CellPlan[] {
   return plan(options.loads, shapesOf(options), options.rounds);

@@ -1,15 +1,23 @@
 import type { Group } from "../groups.ts";
-import { KEYS } from "../loads/data.ts";
-import { LOAD_TITLES, type LoadContext, type LoadName, type PreparedLoad } from "../loads/load.ts";
+import {
+  LOAD_TITLES,
+  type LoadContext,
+  type LoadName,
+  type PreparedLoad,
+  type PrepareLoad,
+} from "../loads/load.ts";
 import { measureRound, type Round } from "../loads/measure.ts";
 import { PREPARE } from "../loads/prepare.ts";
 import { WireClient } from "../loads/wire.ts";
-import type { Contender } from "../peers/contender.ts";
+import type { Contender, ContenderName } from "../peers/contender.ts";
 import { rateOf, toCell, type Cell } from "../report/results.ts";
 
 /** One load at one number of connections and one size of values. */
-export interface CellPlan {
+export interface CellPlan extends LoadShape {
   readonly load: LoadName;
+}
+
+export interface LoadShape {
   readonly connections: number;
   readonly valueBytes: number;
   readonly rounds: number;
@@ -36,20 +44,50 @@ const CHECK_CONNECTIONS = 32;
 /** A wrong answer of our own server, or of the bare one: nothing that was measured may be used. */
 export class WrongAnswer extends Error {}
 
-/**
- * Measures one load on everything in a group, in turns: each round runs all of them, so that what
- * else the machine does in that second meets them alike. A first round warms up and is not counted.
- */
+/** Measures one load on everything in a group. */
 export async function runCell(
   group: Group,
   plan: CellPlan,
   tools: RunTools,
 ): Promise<readonly Cell[]> {
+  const { load, connections, valueBytes } = plan;
+  const title = `${group.name.padEnd(8)} ${LOAD_TITLES[load]} (${connections} conn, ${valueBytes} B)`;
+  const measured = await runInTurns(group, { ...plan, title, prepare: PREPARE[load] }, tools);
+  const bareRates = measured.find(({ contender }) => contender === group.bare)?.rounds.map(rateOf);
+  const cells = measured.map(({ contender, rounds }) => {
+    const name = { group: group.name, contender: contender.name, load, connections, valueBytes };
+    return toCell(name, rounds, bareRates ?? []);
+  });
+  tools.say(`${title}: ${cells.map(describe).join(", ")}`);
+  return cells;
+}
+
+/** A load that may be any; `title` is what a failure is told with. */
+export interface TurnsPlan extends LoadShape {
+  readonly title: string;
+  readonly prepare: PrepareLoad;
+}
+
+export interface MeasuredRounds {
+  readonly contender: Contender;
+  readonly rounds: readonly Round[];
+}
+
+/**
+ * Runs one load on everything in a group that can do it, in turns: each round runs all of them, so
+ * that what else the machine does in that second meets them alike, and each starts with another of
+ * them. A first round warms up and is not counted.
+ */
+export async function runInTurns(
+  group: Group,
+  plan: TurnsPlan,
+  tools: RunTools,
+): Promise<readonly MeasuredRounds[]> {
   const runners = await prepareAll(group, plan);
   try {
     for (let round = 0; round <= plan.rounds; round += 1) {
       const isWarmUp = round === 0;
-      for (const runner of runners) {
+      for (const runner of rotated(runners, round)) {
         if (runner.contender === group.bare) await teachBare(group, runners);
         const measured = await oneRound(runner, plan, tools);
         if (!isWarmUp) runner.rounds.push(measured);
@@ -58,22 +96,21 @@ export async function runCell(
   } finally {
     for (const { context } of runners) context.client.close();
   }
-  const { load, connections, valueBytes } = plan;
-  const bareRates = runners.find(({ contender }) => contender === group.bare)?.rounds.map(rateOf);
-  const cells = runners.map(({ contender, rounds }) => {
-    const name = { group: group.name, contender: contender.name, load, connections, valueBytes };
-    return toCell(name, rounds, bareRates ?? []);
-  });
-  tools.say(describe(group, plan, cells));
-  return cells;
+  return runners;
 }
 
-async function prepareAll(group: Group, plan: CellPlan): Promise<readonly Runner[]> {
+/** The items in the same circle, from another start. */
+export function rotated<T>(items: readonly T[], by: number): readonly T[] {
+  const start = items.length === 0 ? 0 : by % items.length;
+  return [...items.slice(start), ...items.slice(0, start)];
+}
+
+async function prepareAll(group: Group, plan: TurnsPlan): Promise<readonly Runner[]> {
   const runners: Runner[] = [];
   for (const contender of group.contenders) {
     const client = new WireClient(contender.port, CHECK_CONNECTIONS);
     const context = { contender, client, valueBytes: plan.valueBytes, random: Math.random };
-    const load = await PREPARE[plan.load](context);
+    const load = await plan.prepare(context);
     if (load === undefined) client.close();
     else runners.push({ contender, context, load, rounds: [] });
   }
@@ -92,24 +129,21 @@ async function teachBare(group: Group, runners: readonly Runner[]): Promise<void
   await group.bare.answerLike(getAnswer, putAnswer);
 }
 
-async function oneRound(runner: Runner, plan: CellPlan, tools: RunTools): Promise<Round> {
+async function oneRound(runner: Runner, plan: TurnsPlan, tools: RunTools): Promise<Round> {
   const { contender, context, load } = runner;
   const { connections } = plan;
   const options = { connections, seconds: tools.seconds, folder: tools.folder };
   const measured = await measureRound(context, load, { ...options, seed: tools.nextSeed() });
-  const isOwn = contender.name === "ours" || contender.name === "base" || contender.name === "bare";
-  if (measured.fault !== undefined && isOwn) {
-    throw new WrongAnswer(`${contender.name}, ${LOAD_TITLES[plan.load]}: ${measured.fault}`);
+  if (measured.fault !== undefined && OWN.has(contender.name)) {
+    throw new WrongAnswer(`${plan.title}: ${contender.name}: ${measured.fault}`);
   }
   return measured;
 }
 
-function describe(group: Group, plan: CellPlan, cells: readonly Cell[]): string {
-  const shape = `${plan.connections} conn, ${plan.valueBytes} B`;
-  const rates = cells.map(({ contender, rate, share, faults }) => {
-    const wrong = faults.length > 0 ? " (wrong)" : "";
-    return `${contender} ${Math.round(rate)}/s${contender === "bare" ? "" : ` = ${share.toFixed(2)}`}${wrong}`;
-  });
-  const title = LOAD_TITLES[plan.load].replace("1,000", KEYS.toLocaleString("en"));
-  return `${group.name.padEnd(8)} ${title} (${shape}): ${rates.join(", ")}`;
+/** Of these nothing may ever be wrong. */
+const OWN: ReadonlySet<ContenderName> = new Set(["bare", "ours", "base"]);
+
+function describe({ contender, rate, share, faults }: Cell): string {
+  const relative = contender === "bare" ? "" : ` = ${share.toFixed(2)}`;
+  return `${contender} ${Math.round(rate)}/s${relative}${faults.length > 0 ? " (wrong)" : ""}`;
 }

@@ -46,3 +46,11 @@ export function peakOf(status: string): number {
   if (kibibytes === undefined) throw new Error("/proc/PID/status has no VmHWM");
   return Number(kibibytes) * 1024;
 }
+
+/** What a process has resident now, in bytes. */
+export async function residentBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1];
+  if (kibibytes === undefined) throw new Error("/proc/PID/status has no VmRSS");
+  return Number(kibibytes) * 1024;
+}

@@ -47,4 +47,6 @@ function answer(response: ServerResponse, canned: CannedAnswer | undefined): voi
   response.end(canned.body);
 }
 
+// Node names this time in every answer, so it is the same as our server's.
+server.keepAliveTimeout = 65_000;
 server.listen(Number(process.argv[2]), "127.0.0.1");

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess, type StdioOptions } from "node:child_process"
 import { once } from "node:events";
 import { createConnection } from "node:net";
 import { waitUntil } from "../../test/servers/process.ts";
-import type { WireRequest } from "../loads/wire.ts";
+import { WireClient, type WireRequest } from "../loads/wire.ts";
 
 /** Something that is measured: our server, the bare one, one written by hand, or a peer. */
 export interface Contender {
@@ -37,14 +37,18 @@ export interface Surface {
   readonly isCanned: boolean;
 }
 
-/** Starts a program and waits until it takes connections on its port. */
+/** Starts a program and waits until `isUp`: unless told, until it takes connections on its port. */
 export async function startProgram(
   command: readonly string[],
   port: number,
-  options: { readonly cwd?: string; readonly ipc?: boolean } = {},
+  options: {
+    readonly cwd?: string;
+    readonly ipc?: boolean;
+    readonly isUp?: () => Promise<boolean>;
+  } = {},
 ): Promise<ChildProcess> {
   const [file = "", ...args] = command;
-  const { cwd = process.cwd(), ipc = false } = options;
+  const { cwd = process.cwd(), ipc = false, isUp = () => takesConnections(port) } = options;
   const stdio: StdioOptions = ["ignore", "pipe", "pipe", ...(ipc ? (["ipc"] as const) : [])];
   const child = spawn(file, args, { cwd, stdio });
   const end = (): void => void child.kill("SIGKILL");
@@ -62,7 +66,7 @@ export async function startProgram(
     await waitUntil(`start of ${file}`, async () => {
       if (failure !== undefined) throw failure;
       if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
-      return takesConnections(port);
+      return isUp();
     });
   } catch (error) {
     child.kill("SIGKILL");
@@ -77,7 +81,7 @@ export function nodeProgram(file: string, args: readonly string[]): readonly str
 }
 
 /** Whether something listens on a loopback port. */
-export async function takesConnections(port: number): Promise<boolean> {
+async function takesConnections(port: number): Promise<boolean> {
   const socket = createConnection({ port, host: "127.0.0.1" });
   try {
     await once(socket, "connect");
@@ -86,6 +90,19 @@ export async function takesConnections(port: number): Promise<boolean> {
     return false;
   } finally {
     socket.destroy();
+  }
+}
+
+/** Whether a request is answered with a 2xx. */
+export async function answersOk(port: number, request: WireRequest): Promise<boolean> {
+  const client = new WireClient(port, 1);
+  try {
+    const { status } = await client.send(request);
+    return status >= 200 && status <= 299;
+  } catch {
+    return false;
+  } finally {
+    client.close();
   }
 }
 

@@ -1,7 +1,14 @@
 import { join } from "node:path";
-import { freePort, removeFolder, temporaryFolder, waitUntil } from "../../test/servers/process.ts";
-import { post, WireClient, type WireRequest } from "../loads/wire.ts";
-import { pidOf, startProgram, stopProgram, type Contender, type Surface } from "./contender.ts";
+import { freePort, removeFolder, temporaryFolder } from "../../test/servers/process.ts";
+import { post, type WireRequest } from "../loads/wire.ts";
+import {
+  answersOk,
+  pidOf,
+  startProgram,
+  stopProgram,
+  type Contender,
+  type Surface,
+} from "./contender.ts";
 
 interface RangeAnswer {
   readonly kvs?: readonly { readonly value: string; readonly version: string }[];
@@ -52,8 +59,10 @@ export async function startEtcd(): Promise<Contender> {
     "log-level": "error",
   };
   const flags = Object.entries(args).map(([name, value]) => `--${name}=${value}`);
-  const child = await startProgram(["etcd", ...flags], port);
-  await waitUntil("an elected etcd", () => takesPuts(port));
+  const child = await startProgram(["etcd", ...flags], port, {
+    // Before it has been elected, it takes connections and refuses writes.
+    isUp: () => answersOk(port, SURFACE.put("start", "x")),
+  });
   return {
     name: "etcd",
     port,
@@ -64,15 +73,4 @@ export async function startEtcd(): Promise<Contender> {
       await removeFolder(folder);
     },
   };
-}
-
-async function takesPuts(port: number): Promise<boolean> {
-  const client = new WireClient(port, 1);
-  try {
-    return (await client.send(SURFACE.put("start", "x"))).status === 200;
-  } catch {
-    return false;
-  } finally {
-    client.close();
-  }
 }

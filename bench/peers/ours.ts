@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { freePort } from "../../test/servers/process.ts";
 import { get, put } from "../loads/wire.ts";
 import {
+  answersOk,
   nodeProgram,
   pidOf,
   startProgram,
@@ -42,8 +43,11 @@ export async function startOurs(options: OursOptions): Promise<Contender> {
   const { storeUrl, name = "ours", root = ROOT, args = [] } = options;
   const port = await freePort();
   const flags = ["--store", storeUrl, "--port", `${port}`, "--log-level", "warn", ...args];
-  const child = await startProgram(nodeProgram(join(root, "src", "cli", "main.ts"), flags), port, {
+  const program = nodeProgram(join(root, "src", "cli", "main.ts"), flags);
+  const child = await startProgram(program, port, {
     cwd: root,
+    // It tries its port before it opens its store, so that a connection means nothing yet.
+    isUp: () => answersOk(port, get("/-/livez")),
   });
   return {
     name,

@@ -1,0 +1,99 @@
+import { GROWTH_SIZES, type GrowthRow, type Operation } from "../loads/growth.ts";
+import type { WatchRow } from "../loads/watch.ts";
+import { STORE_NAMES, type StoreName } from "../options.ts";
+import { formatCount, formatMs, formatShare, type Table } from "./table.ts";
+import type { Target } from "./targets.ts";
+
+const OPERATION_TITLES: Readonly<Record<Operation, string>> = {
+  get: "GET latest",
+  put: "PUT",
+  list: "list, 100 keys",
+  version: "GET a version",
+  history: "history, 10 versions",
+};
+
+/** How many times slower than at the smallest size an operation may become. */
+const GROWTH_MAX = 1.5;
+
+export function growthTable(rows: readonly GrowthRow[], axis: GrowthRow["axis"]): Table {
+  const of = rows.filter((row) => row.axis === axis);
+  const sizes = GROWTH_SIZES[axis].filter((size) => of.some((row) => row.size === size));
+  const operations = [...new Set(of.map(({ operation }) => operation))];
+  const groups = [...new Set(of.map(({ group }) => group))];
+  const body = operations.flatMap((operation) =>
+    groups.map((group) => [
+      `${OPERATION_TITLES[operation]}, ${group}`,
+      ...sizes.map((size) => {
+        const row = of.find(
+          (one) => one.group === group && one.operation === operation && one.size === size,
+        );
+        return row === undefined ? "–" : `${formatCount(row.rate)} (${formatShare(row.share)})`;
+      }),
+    ]),
+  );
+  return { headers: ["", ...sizes.map((size) => `${formatCount(size)} ${axis}`)], rows: body };
+}
+
+export function sizesTable(rows: readonly GrowthRow[]): Table {
+  const groups = [...new Set(rows.map(({ group }) => group))];
+  return {
+    headers: ["", "bytes per key of one version", "bytes per version of one key", "peak MiB"],
+    rows: groups.map((group) => {
+      const of = rows.filter((row) => row.group === group);
+      const largest = (axis: GrowthRow["axis"]): string => {
+        const row = of.findLast((one) => one.axis === axis && one.bytesPerVersion !== undefined);
+        return row?.bytesPerVersion === undefined ? "–" : formatCount(row.bytesPerVersion);
+      };
+      const peak = Math.max(...of.map(({ peakMiB }) => peakMiB));
+      return [group, largest("keys"), largest("versions"), formatCount(peak)];
+    }),
+  };
+}
+
+export function watchTable(rows: readonly WatchRow[]): Table {
+  return {
+    headers: ["", "watchers", "p50 ms", "p99 ms", "its PUT, p50 ms", "KiB per watcher"],
+    rows: rows.map((row) => [
+      row.group,
+      formatCount(row.watchers),
+      formatMs(row.p50Us),
+      formatMs(row.p99Us),
+      formatMs(row.putP50Us),
+      row.watchers < 100 ? "–" : row.kibPerWatcher.toFixed(1),
+    ]),
+  };
+}
+
+/** Whether operations stay as fast as they were at the smallest size. */
+export function judgeGrowth(rows: readonly GrowthRow[]): readonly Target[] {
+  const stores = STORE_NAMES.filter((store) => rows.some(({ group }) => group === store));
+  return stores.flatMap((store) =>
+    (["keys", "versions"] as const).flatMap((axis) => judgeAxis(rows, store, axis)),
+  );
+}
+
+function judgeAxis(
+  rows: readonly GrowthRow[],
+  store: StoreName,
+  axis: GrowthRow["axis"],
+): readonly Target[] {
+  const of = rows.filter((row) => row.group === store && row.axis === axis);
+  const operations = [...new Set(of.map(({ operation }) => operation))];
+  return operations.map((operation) => {
+    const shares = of.filter((row) => row.operation === operation).map(({ share }) => share);
+    const measured = slowdown(shares);
+    return {
+      what: `${OPERATION_TITLES[operation]}: times slower as ${axis} grow`,
+      store,
+      wanted: `at most ${GROWTH_MAX}`,
+      measured,
+      isMet: measured <= GROWTH_MAX,
+    };
+  });
+}
+
+/** The share at the smallest size over the worst at any larger one. */
+export function slowdown(shares: readonly number[]): number {
+  const [smallest = Number.NaN, ...larger] = shares;
+  return larger.length === 0 ? 1 : smallest / Math.min(...larger);
+}

@@ -1,0 +1,169 @@
+import type { RunInfo } from "../measure/run-info.ts";
+import { QUIET_LOAD } from "../measure/run-info.ts";
+import { LOAD_TITLES } from "../loads/load.ts";
+import { CHART_FOLDER, type Chart } from "./charts.ts";
+import { growthTable, judgeGrowth, sizesTable, watchTable } from "./growth-tables.ts";
+import {
+  byLoad,
+  contenderTable,
+  faultLines,
+  matrixTable,
+  overviewTable,
+  targetTable,
+} from "./load-tables.ts";
+import { CONTENDER_NOTES } from "./notes.ts";
+import type { BenchResult, Part } from "./result-file.ts";
+import type { Cell } from "./results.ts";
+import { toMarkdown } from "./table.ts";
+import { judgeTargets, type Target } from "./targets.ts";
+
+/** Which file the page shows as a chart, where it has one. */
+type ChartLine = (file: string) => readonly string[];
+
+/** docs/benchmarks.md, whole: everything in it comes from the result. */
+export function renderPage(result: BenchResult, charts: readonly Chart[]): string {
+  const chart: ChartLine = (file) => {
+    const found = charts.find((one) => one.file === file);
+    return found === undefined ? [] : [`![${found.title}](${CHART_FOLDER}/${file})`];
+  };
+  const sections = [
+    intro(),
+    ...(result.loads === undefined ? [] : loadSections(result.loads, chart)),
+    ...(result.matrix === undefined ? [] : matrixSection(result.matrix, chart)),
+    ...(result.watch === undefined ? [] : watchSection(result.watch, chart)),
+    ...(result.growth === undefined ? [] : growthSection(result.growth, chart)),
+    targetSection(result),
+    besideSection(),
+  ];
+  return `${sections.join("\n\n")}\n`;
+}
+
+function intro(): string {
+  return `# Benchmarks
+
+This page is written by \`npm run bench\`; edit nothing here. The figures behind it are in
+[benchmarks.json](benchmarks.json).
+
+How to read it:
+
+- The server, the back end and wrk, the load generator, share one machine and its cores. So the figure
+  that travels is the **share**: of the rate of a bare \`node:http\` server, which answers the very bytes
+  that ours answered and keeps nothing, measured in turns with it, round by round.
+- wrk sends the next request of a connection when the one before is answered. Its latencies are those of a
+  busy server, not of a given rate of requests.
+- Every answer above 399, every broken connection and every timeout fails the run where it is ours. While
+  a load runs, and after it, a sample of bodies is compared with what was put. After a load of PUTs the
+  versions of its keys are counted: as many as were answered, and no more than were sent.
+- Keys are picked at random, values are text that does not pack. "One key" is the hardest case: all
+  connections write versions 1, 2, 3 … of it.`;
+}
+
+function runLines({ run }: Part<unknown>): string {
+  const versions = Object.entries(run.versions).map(([name, version]) => `${name} ${version}`);
+  const busy = run.loadBefore > QUIET_LOAD ? " (**busy: do not trust these figures**)" : "";
+  return [
+    `- Command: \`${run.command}\`, ${run.rounds} rounds of ${run.seconds} s, ${run.date} UTC, commit ${run.commit}`,
+    `- Machine: ${run.cores} cores of ${run.processor}, ${run.memoryGiB} GiB, Linux ${run.kernel}, load before the run ${run.loadBefore}${busy}`,
+    `- Versions: ${versions.join(", ")}`,
+  ].join("\n");
+}
+
+function backEndLines({ groups }: RunInfo): string {
+  const lines = groups.map(({ name, product, settings, promise }) =>
+    name === "peers" ? `- peers: ${settings}` : `- ${name}: ${product}; ${settings}. ${promise}`,
+  );
+  return lines.join("\n");
+}
+
+function loadSections(part: Part<Cell>, chart: ChartLine): readonly string[] {
+  const busy = part.rows.filter(({ connections }) => connections > 1);
+  const alone = part.rows.filter(({ connections }) => connections === 1);
+  const faults = faultLines(part.rows);
+  return [
+    `## Our server on every store\n\n64 connections, 100-byte values, one server process.`,
+    toMarkdown(overviewTable(part.rows)),
+    ...chart("shares.svg"),
+    ...chart("latency.svg"),
+    runLines(part),
+    `What an acknowledged write survives, by store:\n\n${backEndLines(part.run)}`,
+    `## Beside others\n\n64 connections, 100-byte values. "wrk's core" is what the load generator took of one core: near 100 % it is the limit, not the server.`,
+    ...byLoad(busy).flatMap(({ load, cells }) => [
+      `### ${LOAD_TITLES[load]}`,
+      toMarkdown(contenderTable(cells)),
+    ]),
+    ...(alone.length === 0 ? [] : ["## One connection"]),
+    ...byLoad(alone).flatMap(({ load, cells }) => [
+      `### ${LOAD_TITLES[load]}, one at a time`,
+      toMarkdown(contenderTable(cells)),
+    ]),
+    ...(faults.length === 0
+      ? []
+      : [`What went wrong in this run:\n\n${faults.map((line) => `- ${line}`).join("\n")}`]),
+  ];
+}
+
+function matrixSection(part: Part<Cell>, chart: ChartLine): readonly string[] {
+  return [
+    "## Sizes of values, numbers of connections",
+    ...chart("connections.svg"),
+    ...(["get", "put"] as const).flatMap((load) => [
+      `### ${LOAD_TITLES[load]}`,
+      toMarkdown(matrixTable(part.rows, load)),
+    ]),
+    runLines(part),
+  ];
+}
+
+function watchSection(
+  part: NonNullable<BenchResult["watch"]>,
+  chart: ChartLine,
+): readonly string[] {
+  return [
+    `## Watch: one writer, many watchers of its key
+
+The time from sending a PUT to the arrival of its event, over all watchers. They are sockets of one
+process on the same machine, and what it takes to read them all is part of the time. Every watcher must
+get every version once and in order.`,
+    toMarkdown(watchTable(part.rows)),
+    ...chart("watch.svg"),
+    runLines(part),
+  ];
+}
+
+function growthSection(
+  part: NonNullable<BenchResult["growth"]>,
+  chart: ChartLine,
+): readonly string[] {
+  return [
+    `## Growth
+
+The same operation as keys and versions grow, 64 connections, 100-byte values: answers per second, and
+the share of the bare server.`,
+    toMarkdown(growthTable(part.rows, "keys")),
+    toMarkdown(growthTable(part.rows, "versions")),
+    ...chart("growth.svg"),
+    `What a version of 100 bytes takes in the store, with its key, index and feed, and the most memory that
+our process had resident while it all went on:`,
+    toMarkdown(sizesTable(part.rows)),
+    runLines(part),
+  ];
+}
+
+function targetSection(result: BenchResult): string {
+  const targets: readonly Target[] = [
+    ...judgeTargets([...(result.loads?.rows ?? []), ...(result.matrix?.rows ?? [])]),
+    ...judgeGrowth(result.growth?.rows ?? []),
+  ];
+  const missed = targets.filter(({ isMet }) => !isMet).length;
+  return [
+    `## What is aimed for\n\n${targets.length - missed} of ${targets.length} figures are met.`,
+    toMarkdown(targetTable(targets)),
+  ].join("\n\n");
+}
+
+function besideSection(): string {
+  const lines = Object.entries(CONTENDER_NOTES)
+    .filter(([name]) => name !== "base")
+    .map(([name, note]) => `- **${name}**: ${note}`);
+  return `## What stands beside us\n\n${lines.join("\n")}`;
+}

@@ -1,0 +1,68 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { RunInfo } from "../measure/run-info.ts";
+import type { GrowthRow } from "../loads/growth.ts";
+import type { WatchRow } from "../loads/watch.ts";
+import type { Cell } from "./results.ts";
+
+/**
+ * What is kept of runs. Each part carries the run it is from, as a short run measures only some, and
+ * leaves the others as the last long run found them.
+ */
+export interface BenchResult {
+  readonly format: 1;
+  readonly loads: Part<Cell> | undefined;
+  /** Other sizes and numbers of connections. */
+  readonly matrix: Part<Cell> | undefined;
+  readonly watch: Part<WatchRow> | undefined;
+  readonly growth: Part<GrowthRow> | undefined;
+}
+
+export interface Part<T> {
+  readonly run: RunInfo;
+  readonly rows: readonly T[];
+}
+
+export const EMPTY_RESULT: BenchResult = {
+  format: 1,
+  loads: undefined,
+  matrix: undefined,
+  watch: undefined,
+  growth: undefined,
+};
+
+export const RESULT_FILE = join(import.meta.dirname, "..", "..", "docs", "benchmarks.json");
+
+/** The result in a file; an empty one where there is no such file yet. */
+export async function readResult(file: string): Promise<BenchResult> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return EMPTY_RESULT;
+    throw error;
+  }
+  const result = JSON.parse(text) as BenchResult;
+  if (result.format !== 1) throw new Error(`${file} is of another version of the benchmark`);
+  return { ...EMPTY_RESULT, ...result };
+}
+
+export async function writeResult(file: string, result: BenchResult): Promise<void> {
+  await writeFile(file, `${JSON.stringify(result, rounded, 1)}\n`);
+}
+
+/** The newer parts, and the older ones where the newer run has none. */
+export function mergeResults(older: BenchResult, newer: BenchResult): BenchResult {
+  return {
+    format: 1,
+    loads: newer.loads ?? older.loads,
+    matrix: newer.matrix ?? older.matrix,
+    watch: newer.watch ?? older.watch,
+    growth: newer.growth ?? older.growth,
+  };
+}
+
+/** Digits past the fourth say nothing. */
+function rounded(_name: string, value: unknown): unknown {
+  return typeof value === "number" ? Number(value.toPrecision(6)) : value;
+}

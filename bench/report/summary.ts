@@ -1,0 +1,37 @@
+import { growthTable, judgeGrowth, sizesTable, watchTable } from "./growth-tables.ts";
+import { LOAD_TITLES } from "../loads/load.ts";
+import { byLoad, contenderTable, faultLines, overviewTable, targetTable } from "./load-tables.ts";
+import type { BenchResult } from "./result-file.ts";
+import { toText, type Table } from "./table.ts";
+import { judgeTargets } from "./targets.ts";
+
+/** What a run measured, for a terminal. */
+export function summarize(result: BenchResult): string {
+  const cells = [...(result.loads?.rows ?? []), ...(result.matrix?.rows ?? [])];
+  const shapes = new Map(
+    cells.map((cell) => [`${cell.connections} connections, ${cell.valueBytes}-byte values`, cell]),
+  );
+  const blocks: string[] = [];
+  const add = (title: string, table: Table): void => {
+    if (table.rows.length > 0) blocks.push(`${title}\n\n${toText(table)}`);
+  };
+  for (const [shape, { connections, valueBytes }] of shapes) {
+    const of = cells.filter(
+      (cell) => cell.connections === connections && cell.valueBytes === valueBytes,
+    );
+    for (const one of byLoad(of)) {
+      add(`${LOAD_TITLES[one.load]}; ${shape}`, contenderTable(one.cells));
+    }
+  }
+  add("Our server", overviewTable(cells));
+  add("Watch", watchTable(result.watch?.rows ?? []));
+  const growth = result.growth?.rows ?? [];
+  add("Growth by keys", growthTable(growth, "keys"));
+  add("Growth by versions", growthTable(growth, "versions"));
+  add("Bytes", sizesTable(growth));
+  const targets = [...judgeTargets(cells), ...judgeGrowth(growth)];
+  add("What is aimed for", targetTable(targets));
+  const faults = faultLines(cells);
+  if (faults.length > 0) blocks.push(`What went wrong\n\n${faults.join("\n")}`);
+  return blocks.join("\n\n");
+}

@@ -1,0 +1,115 @@
+import type { GroupName } from "./back-ends.ts";
+import { startGroup, type Group, type GroupFacts } from "./groups.ts";
+import { GROWTH_SIZES, measureGrowth, type GrowthRow } from "./loads/growth.ts";
+import { measureWatch, type WatchRow } from "./loads/watch.ts";
+import { runCell, type CellPlan, type RunTools } from "./measure/run-cells.ts";
+import type { RunInfo } from "./measure/run-info.ts";
+import type { BenchOptions, StoreName } from "./options.ts";
+import { isMainShape, planCells, planPeers } from "./plan.ts";
+import type { BenchResult, Part } from "./report/result-file.ts";
+import type { Cell } from "./report/results.ts";
+
+const WATCHERS_DEFAULT = [1_000];
+const WATCHERS_ALL = [1, 10, 100, 1_000, 2_000];
+const WATCH_WRITES = 20;
+/** Long enough for a thousand deliveries, so that one write does not wait for the one before. */
+const WATCH_EVERY_MS = 200;
+
+/** Runs all that the options ask for; parts that they leave out are undefined. */
+export async function runBench(
+  options: BenchOptions,
+  run: RunInfo,
+  tools: RunTools,
+): Promise<BenchResult> {
+  const cells: Cell[] = [];
+  const watch: WatchRow[] = [];
+  const growth: GrowthRow[] = [];
+  const facts: GroupFacts[] = [];
+  for (const name of groupsOf(options)) {
+    const plans = name === "peers" ? planPeers(options) : planCells(options);
+    const measured = await measureGroup(name, plans, { options, tools });
+    facts.push(measured.facts);
+    cells.push(...measured.cells);
+    watch.push(...measured.watch);
+    if (name !== "peers" && options.extras.includes("growth")) {
+      growth.push(...(await growStore(name, options, tools)));
+    }
+  }
+  const full: RunInfo = { ...run, groups: facts };
+  return {
+    format: 1,
+    loads: partOf(full, cells.filter(isMainShape)),
+    matrix: partOf(
+      full,
+      cells.filter((cell) => !isMainShape(cell)),
+    ),
+    watch: partOf(full, watch),
+    growth: partOf(full, growth),
+  };
+}
+
+function groupsOf({ stores, extras }: BenchOptions): readonly GroupName[] {
+  return extras.includes("peers") ? [...stores, "peers"] : stores;
+}
+
+function partOf<T>(run: RunInfo, rows: readonly T[]): Part<T> | undefined {
+  return rows.length === 0 ? undefined : { run, rows };
+}
+
+interface MeasuredGroup {
+  readonly facts: GroupFacts;
+  readonly cells: readonly Cell[];
+  readonly watch: readonly WatchRow[];
+}
+
+async function measureGroup(
+  name: GroupName,
+  plans: readonly CellPlan[],
+  { options, tools }: { readonly options: BenchOptions; readonly tools: RunTools },
+): Promise<MeasuredGroup> {
+  const group = await startGroup(name, plans.length === 0 ? "nothing" : "others");
+  try {
+    const cells: Cell[] = [];
+    for (const plan of plans) cells.push(...(await runCell(group, plan, tools)));
+    const isWatched = name !== "peers" && options.extras.includes("watch");
+    const watch = isWatched ? await watchAll(group, options, tools) : [];
+    return { facts: group.facts, cells, watch };
+  } finally {
+    await group.stop();
+  }
+}
+
+async function watchAll(
+  group: Group,
+  { full }: BenchOptions,
+  { say }: RunTools,
+): Promise<readonly WatchRow[]> {
+  const rows: WatchRow[] = [];
+  for (const watchers of full ? WATCHERS_ALL : WATCHERS_DEFAULT) {
+    const shape = { watchers, writes: WATCH_WRITES, everyMs: WATCH_EVERY_MS };
+    const row = await measureWatch(group.name, group.ours, shape);
+    const [p50, p99] = [row.p50Us, row.p99Us].map((us) => (us / 1000).toFixed(1));
+    say(`${group.name.padEnd(8)} watch, ${watchers} watchers: p50 ${p50} ms, p99 ${p99} ms`);
+    rows.push(row);
+  }
+  return rows;
+}
+
+/** Starts anew, so that nothing of the loads before counts. */
+async function growStore(
+  name: StoreName,
+  options: BenchOptions,
+  tools: RunTools,
+): Promise<readonly GrowthRow[]> {
+  const group = await startGroup(name, "nothing");
+  try {
+    const rows: GrowthRow[] = [];
+    for (const axis of ["keys", "versions"] as const) {
+      const growing = { rounds: options.rounds, sizes: GROWTH_SIZES[axis], tools };
+      rows.push(...(await measureGrowth(group, axis, growing)));
+    }
+    return rows;
+  } finally {
+    await group.stop();
+  }
+}
