@@ -26,6 +26,8 @@ export interface MongodbMember {
   kill(): Promise<void>;
   /** Starts it again over the same data; answers when it takes connections. */
   restart(): Promise<void>;
+  /** Sends an administrative command; undefined where the member does not answer, or refuses. */
+  command(command: Document): Promise<Document | undefined>;
 }
 
 export interface MongodbServerOptions {
@@ -114,7 +116,6 @@ class Member implements MongodbMember {
     await this.#process.kill();
   }
 
-  /** Undefined where the member does not answer, or refuses. */
   async command(command: Document): Promise<Document | undefined> {
     const timeouts = { serverSelectionTimeoutMS: 1000, connectTimeoutMS: 1000 };
     const client = new MongoClient(this.url, { ...timeouts, socketTimeoutMS: 10_000 });
