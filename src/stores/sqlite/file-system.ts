@@ -23,15 +23,32 @@ export async function prepareFile(file: string): Promise<void> {
   }
 }
 
-/** Makes a folder, and those above it, such that they outlive a loss of power. */
+/**
+ * Makes a folder, and those above it, such that they outlive a loss of power. One by one: Node's own
+ * recursive `mkdir` never ends where a file system answers ENOENT for a new folder, as /proc does.
+ */
 async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true });
-  if (first === undefined) return;
-  // A new folder is an entry of the one above it. SQLite sees to the entries of its own files.
-  for (let made = folder; made.length >= first.length; made = dirname(made)) {
-    await using parent = await open(dirname(made), "r");
+  const missing: string[] = [];
+  for (let path = folder; !(await exists(path)); path = dirname(path)) missing.unshift(path);
+  for (const path of missing) {
+    await mkdir(path).catch((error: unknown) => {
+      // Another process that starts now has been faster.
+      if (systemCodeOf(error) !== "EEXIST") throw error;
+    });
+    // A new folder is an entry of the one above it. SQLite sees to the entries of its own files.
+    await using parent = await open(dirname(path), "r");
     await parent.sync();
   }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    (error: unknown) => {
+      if (systemCodeOf(error) === "ENOENT") return false;
+      throw error;
+    },
+  );
 }
 
 /** Answers whether there is a file. */
