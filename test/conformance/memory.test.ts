@@ -14,7 +14,7 @@ if (isSelected("memory")) {
     watch: "push",
   };
   storeConformance({ ...facts, name: "memory", url: () => "memory:", openStore });
-  modelRun({ ...facts, name: "memory", url: () => "memory:", openStore });
+  modelRun({ ...facts, name: "memory", url: () => "memory:", openStore, steps: 20_000 });
   // Two engines over one memory store: what the state suite wants to open more than once.
   const memory = new SharedMemory();
   const url = (): string => memory.newUrl();

@@ -14,6 +14,9 @@ import { openStore } from "../../src/stores/index.ts";
 import { systemClock } from "../../src/telemetry/clock.ts";
 import { modelRun } from "../model/run.ts";
 
+/** Each step waits for a back end that waits for its disk. */
+const MODEL_STEPS = 600;
+
 export interface Suites extends StoreFacts {
   readonly name: string;
   /** Answers the URL of a new, empty store on every call. */
@@ -23,7 +26,7 @@ export interface Suites extends StoreFacts {
 /** Runs every suite on one kind of store: its own, the model's, the engine's, the client's, HTTP's. */
 export function runSuites(suites: Suites): void {
   storeConformance({ ...suites, openStore });
-  modelRun({ ...suites, openStore });
+  modelRun({ ...suites, openStore, steps: MODEL_STEPS });
   runStateSuites(suites, openStore);
 }
 

@@ -53,7 +53,13 @@ function withDefect(defect: Defect): Parameters<typeof runSteps>[0] {
     const options = { ...given, clock };
     return defect.spoil(await memory.open(url, options), { options, shared });
   };
-  return { name: defect.what, url: () => memory.newUrl(), openStore, transactions: "any-keys" };
+  return {
+    name: defect.what,
+    url: () => memory.newUrl(),
+    openStore,
+    transactions: "any-keys",
+    steps: STEPS,
+  };
 }
 
 async function failureOf(defect: Defect): Promise<Error> {

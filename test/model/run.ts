@@ -10,15 +10,18 @@ import { Model } from "./model.ts";
 import { Random } from "./random.ts";
 import { step, type Run } from "./steps.ts";
 
-const STEPS = 2_000;
 const STEPS_SHOWN = 12;
 const RUN_TIMEOUT_MS = 120_000;
 
+/** A store that a run of steps is for. */
 export interface ModelRun {
   readonly name: string;
+  /** Answers the URL of a new, empty store. */
   readonly url: () => string;
   readonly openStore: Open;
   readonly transactions: StoreInfo["transactions"];
+  /** How many, unless `STEPS` says otherwise. */
+  readonly steps: number;
 }
 
 /**
@@ -27,7 +30,7 @@ export interface ModelRun {
  */
 export function modelRun(options: ModelRun): void {
   const seed = Number(process.env["SEED"] ?? randomInt(2 ** 32));
-  const steps = Number(process.env["STEPS"] ?? STEPS);
+  const steps = Number(process.env["STEPS"] ?? options.steps);
   describe(`random steps on ${options.name}`, () => {
     it(`end as on the model, ${steps} of them`, { timeout: RUN_TIMEOUT_MS }, async () => {
       await runSteps(options, seed, steps);

@@ -70,15 +70,16 @@ function randomTransaction(run: Run): Transaction {
   const deletes = keys.filter(() => random.oneIn(several ? 5 : 8));
   const puts = keys.filter((key) => !deletes.includes(key) && !random.oneIn(6));
   const conditions = keys.filter(() => random.oneIn(3)).map((key) => randomCondition(run, key));
-  const request = random.oneIn(5) ? requestId(random.id(), random.id()) : undefined;
-  const sent = transaction({
-    request,
-    incarnation: random.id(),
+  const does = {
     conditions,
     puts: puts.map((key) => randomPut(run, key)),
     deletes,
     reads: keys.filter(() => random.oneIn(4)),
-  });
+  };
+  const isEmpty = Object.values(does).every((items) => items.length === 0);
+  // Nobody asks for nothing under a request id.
+  const request = random.oneIn(5) && !isEmpty ? requestId(random.id(), random.id()) : undefined;
+  const sent = transaction({ ...does, request, incarnation: random.id() });
   if (request !== undefined) run.requests.push({ request, sent });
   return sent;
 }
