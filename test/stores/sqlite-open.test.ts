@@ -35,6 +35,10 @@ test("a folder below a file is refused, and nothing is made", async () => {
   assert.deepEqual(await readdir(folder), ["file"]);
 });
 
+test("a folder that the system lets nobody make is refused", async () => {
+  await assert.rejects(openStore("/proc/none/state.db"), isStateError("invalid_parameter"));
+});
+
 test("a folder in place of the file is refused", async () => {
   const folder = await newFolder();
   await mkdir(join(folder, "state.db"));

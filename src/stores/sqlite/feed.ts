@@ -2,8 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { StateError } from "../../errors.ts";
 import type { Change, ChangeBatch, Cursor } from "../../store.ts";
+import type { Log } from "../../telemetry/log.ts";
 import { closedError } from "../shared/closed.ts";
 import { fromPosition, toPosition } from "../shared/position.ts";
+import { classify } from "./classify.ts";
 import type { ChangeRow, FeedPage } from "./reader.ts";
 
 /** Changes in one batch. */
@@ -27,6 +29,7 @@ export interface FeedSource {
 export class Feed {
   readonly #source: FeedSource;
   readonly #closing: AbortSignal;
+  readonly #log: Log;
   readonly #waiting = new Set<() => void>();
   readonly #followers = new Set<AbortSignal>();
   #timer: NodeJS.Timeout | undefined;
@@ -34,9 +37,10 @@ export class Feed {
   /** Counts the rings, so that one between a read and a wait is not missed. */
   #rings = 0;
 
-  constructor(source: FeedSource, closing: AbortSignal) {
+  constructor(source: FeedSource, closing: AbortSignal, log: Log) {
     this.#source = source;
     this.#closing = closing;
+    this.#log = log;
   }
 
   /** Says that something was committed. */
@@ -73,16 +77,21 @@ export class Feed {
     if (this.#closing.aborted && !signal.aborted) throw closedError();
   }
 
-  /** The page after a position; where there is none yet, the end. Tries again until it can be read. */
+  /**
+   * The page after a position; where there is none yet, the end. Tries again while the file is away;
+   * undefined where it was stopped before.
+   */
   async #read(position: number | undefined, stop: AbortSignal): Promise<FeedPage | undefined> {
-    while (!stop.aborted) {
+    for (let isFirst = true; !stop.aborted; isFirst = false) {
       try {
         const page = this.#source.feed(position ?? Infinity, PAGE_ITEMS);
         if (position === undefined) return page;
         if (position < page.trimmed || position > page.last) throw expired();
         return page;
       } catch (error) {
-        if (error instanceof StateError && error.code === "cursor_expired") throw error;
+        const failure = classify(error);
+        if (failure.code !== "store_unavailable") throw failure;
+        if (isFirst) this.#log.warn({ err: failure }, "the feed cannot be read; trying again");
         await sleep(RETRY_MS, undefined, { signal: stop }).catch(() => {});
       }
     }

@@ -4,7 +4,7 @@ import type { TrimRange } from "./protocol.ts";
 import { getRow, getRows } from "./rows.ts";
 
 /** What one step removes at most, so that it holds the write lock for a few milliseconds. */
-const SWEEP_ROWS = 256;
+const SWEEP_ROWS = 512;
 const SWEEP_BYTES = 1024 * 1024;
 const FEED_ROWS = 512;
 const REQUEST_ROWS = 256;

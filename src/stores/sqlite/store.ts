@@ -67,7 +67,7 @@ class SqliteStore implements Store {
     this.#options = options;
     this.#writer = writer;
     this.#reader = reader;
-    this.#feed = new Feed(reader, this.#closing.signal);
+    this.#feed = new Feed(reader, this.#closing.signal, options.log);
   }
 
   async read(queries: readonly Query[]): Promise<readonly ReadResult[]> {
