@@ -1,0 +1,173 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  at,
+  commit,
+  committed,
+  deleteOne,
+  keyOf,
+  put,
+  putIf,
+  putMany,
+  putOne,
+  readEntry,
+  readOne,
+  textOf,
+  transaction,
+  unique,
+} from "../../src/conformance/build.ts";
+import type { Key } from "../../src/key.ts";
+import type { Store } from "../../src/store.ts";
+import { startMongodb, type MongodbServer } from "../servers/mongodb.ts";
+import { isSelected } from "../servers/selection.ts";
+import { TestState } from "./mongodb-support.ts";
+
+let server: MongodbServer;
+
+/** Two stores over one state, of which the first remembers where a key's log ended. */
+async function openPair(key: Key): Promise<readonly [Store, Store, TestState]> {
+  const state = new TestState(server);
+  const [first, second] = [await state.open(), await state.open()];
+  await putOne(first, key, "remembered");
+  return [first, second, state];
+}
+
+if (isSelected("mongodb-replica-set")) {
+  before(async () => {
+    server = await startMongodb({ replicaSet: true });
+  });
+  after(() => server.stop());
+
+  test("a put that aims at a place which is taken gets the next one", async () => {
+    const key = keyOf(unique());
+    const [first, second] = await openPair(key);
+    await putMany(second, key, 7);
+    assert.equal((await putOne(first, key, "late")).version, 9);
+    assert.equal((await putOne(second, key, "later")).version, 10);
+  });
+
+  test("a lost race holds up no neighbour, and the batch keeps its order", async () => {
+    const key = keyOf(unique());
+    const other = keyOf(unique());
+    const [first, second] = await openPair(key);
+    await putOne(second, key, "in between");
+    const outcomes = await first.commit([
+      transaction({ puts: [put(other, "neighbour")] }),
+      transaction({ puts: [put(key, "three")] }),
+      transaction({ deletes: [key] }),
+      transaction({ puts: [put(key, "one again")] }),
+      transaction({ puts: [put(key, "two again")] }),
+    ]);
+    const results = outcomes.map(committed);
+    assert.deepEqual(
+      results.map(({ puts }) => puts[0]?.version),
+      [1, 3, undefined, 1, 2],
+    );
+    assert.deepEqual(at(results, 2).deletes, [{ versions: 3 }]);
+    assert.equal(textOf(await readOne(second, key, "latest")), "two again");
+  });
+
+  test("a condition is weighed against what is there, not against memory", async () => {
+    const key = keyOf(unique());
+    const [first, second] = await openPair(key);
+    await putOne(second, key, "two");
+    const lost = await putIf(first, { kind: "version", key, version: 1 }, "no");
+    assert.equal(lost.outcome, "conflict");
+    assert.equal(lost.unmet[0]?.current?.version, 2);
+    await putOne(second, key, "three");
+    const won = await putIf(first, { kind: "version", key, version: 3 }, "four");
+    assert.equal(committed(won).puts[0]?.version, 4);
+  });
+
+  test("a delete of a key that memory takes for deleted removes what is there", async () => {
+    const key = keyOf(unique());
+    const [first, second] = await openPair(key);
+    await deleteOne(first, key);
+    await putMany(second, key, 3);
+    assert.equal(await deleteOne(first, key), 3);
+    assert.equal(await deleteOne(first, key), 0);
+    assert.equal(await readOne(second, key, "latest"), undefined);
+  });
+
+  test("a batch of one key that is larger than a document goes into several", async () => {
+    const state = new TestState(server);
+    const store = await state.open();
+    const key = keyOf(unique());
+    const values = Array.from({ length: 12 }, (_, i) => Buffer.alloc(1_000_000, i));
+    const outcomes = await store.commit(
+      values.map((value) => transaction({ puts: [put(key, value)] })),
+    );
+    const versions = outcomes.map((outcome) => committed(outcome).puts[0]?.version);
+    assert.deepEqual(
+      versions,
+      values.map((_, i) => i + 1),
+    );
+    assert.equal(await state.collection("segments").countDocuments(), 12);
+    const entry = await readEntry(store, key, { version: 7 });
+    assert.ok(values[6]?.equals(entry.value ?? Buffer.alloc(0)));
+  });
+
+  test("transactions that each depend on what the other writes never both commit", async () => {
+    const state = new TestState(server);
+    const stores = [await state.open(), await state.open()] as const;
+    let both = 0;
+    let any = 0;
+    for (let round = 0; round < 30; round += 1) {
+      const [a, b] = [keyOf(unique()), keyOf(unique())];
+      const outcomes = await Promise.all([
+        commit(stores[0], { conditions: [{ kind: "absent", key: a }], puts: [put(b, "b")] }),
+        commit(stores[1], { conditions: [{ kind: "absent", key: b }], puts: [put(a, "a")] }),
+      ]);
+      const count = outcomes.filter(({ outcome }) => outcome === "committed").length;
+      assert.deepEqual(
+        outcomes.filter(({ outcome }) => outcome === "failed"),
+        [],
+      );
+      if (count > 0) any += 1;
+      if (count > 1) both += 1;
+    }
+    assert.deepEqual([any, both], [30, 0]);
+  });
+
+  test("what holds a place during a transaction leaves no trace, nor does it reach the feed", async () => {
+    const state = new TestState(server);
+    const store = await state.open();
+    const [written, read, gone] = [keyOf("written"), keyOf("read"), keyOf("gone")];
+    await putOne(store, read, "value");
+    const stop = new AbortController();
+    const changes: string[] = [];
+    const feed = store.changes("now", stop.signal)[Symbol.asyncIterator]();
+    await feed.next();
+    const outcome = await commit(store, {
+      conditions: [{ kind: "present", key: read }],
+      puts: [put(written, "value")],
+      deletes: [gone],
+    });
+    assert.deepEqual(committed(outcome).deletes, [{ versions: 0 }]);
+    await putOne(store, read, "value 2");
+    while (changes.length < 2) {
+      const next = await feed.next();
+      assert.ok(next.done !== true);
+      for (const { key, version } of next.value.changes) changes.push(`${key} ${version}`);
+    }
+    stop.abort();
+    assert.deepEqual(changes, ["written 1", "read 2"]);
+    assert.equal(await state.collection("segments").countDocuments(), 3);
+  });
+
+  test("a plain put that races a transaction over its key is either before or after it", async () => {
+    const state = new TestState(server);
+    const [one, two] = [await state.open(), await state.open()];
+    for (let round = 0; round < 20; round += 1) {
+      const [a, b] = [keyOf(unique()), keyOf(unique())];
+      await putOne(one, a, "1");
+      const [moved, plain] = await Promise.all([
+        commit(one, { reads: [a], puts: [put(b, "copy")] }),
+        sleep(round % 5).then(() => putOne(two, a, "2")),
+      ]);
+      assert.equal(plain.version, 2);
+      assert.match(textOf(committed(moved).reads[0]) ?? "", /^[12]$/);
+    }
+  });
+}
