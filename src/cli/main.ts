@@ -9,7 +9,12 @@ import { maskSecrets, secretsOf } from "./redact.ts";
 const EXIT_USAGE = 2;
 const EXIT_FAILURE = 1;
 
+/** How long the process may live on after its command has ended. */
+const LINGER_MS = 500;
+
 process.exitCode = await main(process.argv.slice(2)).catch(report);
+// Nothing is under way any more; a pipe or a driver that is still open must not hold up the end.
+setTimeout(() => process.exit(), LINGER_MS).unref();
 
 async function main(argv: readonly string[]): Promise<number> {
   const parsed = parseCommandLine(argv, process.env);

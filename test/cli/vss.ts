@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { waitUntil } from "../servers/process.ts";
 
-const LAUNCHER = join(import.meta.dirname, "../../bin/vss.mjs");
+/** The command line of this checkout. */
+export const LAUNCHER = join(import.meta.dirname, "../../bin/vss.mjs");
 
 export interface RunOptions {
   readonly cwd: string;
@@ -48,6 +49,11 @@ export class VssProcess {
 
   signal(name: NodeJS.Signals): void {
     this.#child.kill(name);
+  }
+
+  /** Whether it is still there; what it said is in `stderr`. */
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   async ended(): Promise<Result> {

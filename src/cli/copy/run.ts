@@ -27,9 +27,15 @@ export interface CopyParts {
 /** Copies with a line of progress on a terminal, until the end or a signal. Answers the exit code. */
 export async function runCopy({ source, makeSink, verb, settings }: CopyParts): Promise<number> {
   const stop = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) {
-    process.once(name, () => stop.abort(name));
-  }
+  // The input may be a pipe that brings nothing, so a stop does not wait for the next batch.
+  const stopped = new Promise<never>((_resolve, reject) => {
+    for (const name of ["SIGINT", "SIGTERM"] as const) {
+      process.once(name, () => {
+        stop.abort(name);
+        reject(new Error(name));
+      });
+    }
+  });
   const screen = new Screen();
   const progress = new Progress({
     clock: systemClock,
@@ -43,7 +49,8 @@ export async function runCopy({ source, makeSink, verb, settings }: CopyParts): 
   };
   try {
     const patience = new Patience(settings.connectTimeoutMs, systemClock);
-    await copyAll(source, await makeSink({ progress, patience, note }), stop.signal);
+    const sink = await makeSink({ progress, patience, note });
+    await Promise.race([copyAll(source, sink, stop.signal), stopped]);
   } catch (error) {
     screen.clear();
     if (!stop.signal.aborted) throw error;

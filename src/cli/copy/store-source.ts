@@ -9,8 +9,11 @@ import type { Source, SourceBatch, SourceEntry, SourceKey, Total, Wanted } from 
 const PAGE_KEYS = 500;
 const PAGE_VERSIONS = 500;
 
-/** Keys whose histories are asked for at once. */
-const HISTORIES_AT_ONCE = 16;
+/** Up to this many versions, a key's are asked for by number, together with those of other keys. */
+const SHORT_VERSIONS_MAX = 32;
+
+/** Versions asked for at once; a longer history, which takes a call of its own, counts as many. */
+const LISTED_AT_ONCE = 512;
 
 /** What is known of an entry before it is read. */
 type Listed = Pick<EntryInfo, "incarnation" | "version" | "size">;
@@ -68,17 +71,43 @@ export class StoreSource implements Source {
     yield await this.#read(gatherer.take());
   }
 
-  /** What to read of each key, in order, from histories that are asked for several at a time. */
+  /** What to read of each key, in order, from histories that are asked for many at a time. */
   async *#steps(wanted: readonly Wanted[]): AsyncGenerator<Step, void, undefined> {
-    for (let start = 0; start < wanted.length; start += HISTORIES_AT_ONCE) {
-      const some = wanted.slice(start, start + HISTORIES_AT_ONCE);
-      const firstPages = await Promise.all(
-        some.map(async ({ info, after }) => this.#history(info, after)),
-      );
-      for (const [index, { info, after }] of some.entries()) {
-        yield* this.#stepsOfKey(info, { after, page: firstPages[index] ?? [] });
+    for (const some of inGroups(wanted)) {
+      const firstPages = await this.#firstPages(some);
+      for (const { info, after } of some) {
+        yield* this.#stepsOfKey(info, { after, page: firstPages.get(info.key) ?? [] });
       }
     }
+  }
+
+  /** The first entries of each key: all of a short history, a page of a longer one. */
+  async #firstPages(wanted: readonly Wanted[]): Promise<ReadonlyMap<Key, readonly Listed[]>> {
+    const pages = new Map<Key, Listed[]>();
+    const short = wanted.filter((one) => isShort(one));
+    const queries = short.flatMap(({ info, after }) =>
+      Array.from({ length: info.version - after }, (_, index) => ({
+        key: info.key,
+        select: { version: after + 1 + index },
+        value: false,
+      })),
+    );
+    const found =
+      queries.length === 0 ? [] : await this.#patience.with(async () => this.#store.read(queries));
+    for (const [index, { key }] of queries.entries()) {
+      const entry = found[index];
+      const page = pages.get(key) ?? [];
+      pages.set(key, page);
+      if (entry !== undefined && entry !== "trimmed") page.push(entry);
+    }
+    await Promise.all(
+      wanted
+        .filter((one) => !isShort(one))
+        .map(async ({ info, after }) =>
+          pages.set(info.key, [...(await this.#history(info, after))]),
+        ),
+    );
+    return pages;
   }
 
   /** A key's entries up to its latest as it was listed; `gone` where they no longer follow. */
@@ -131,6 +160,28 @@ export class StoreSource implements Source {
     }
     return { entries, gone: [...gone] };
   }
+}
+
+function isShort({ info, after }: Wanted): boolean {
+  const versions = info.version - after;
+  return versions > 1 && versions <= SHORT_VERSIONS_MAX;
+}
+
+/** Cuts keys into groups whose histories can be asked for at once. */
+function* inGroups(wanted: readonly Wanted[]): Generator<readonly Wanted[], void, undefined> {
+  let group: Wanted[] = [];
+  let versions = 0;
+  for (const one of wanted) {
+    const weight = Math.min(one.info.version - one.after, SHORT_VERSIONS_MAX);
+    if (versions + weight > LISTED_AT_ONCE) {
+      yield group;
+      group = [];
+      versions = 0;
+    }
+    group.push(one);
+    versions += weight;
+  }
+  if (group.length > 0) yield group;
 }
 
 /** Answers the same entry; throws where its value is not the one that was put. */
