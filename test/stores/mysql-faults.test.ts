@@ -53,7 +53,7 @@ if (isSelected("mariadb")) {
       const store = await openMysql(t, proxy.url);
       const key = keyOf(unique());
       await putOne(store, key, "first");
-      proxy.decide = firstWith("COMMIT", verdict);
+      proxy.decide = firstWith(";COMMIT", verdict);
       assert.equal((await putOne(store, key, "second")).version, 2);
       await sleep(verdict === "cut-and-pass-late" ? 500 : 0);
       assert.deepEqual(await versionsOf(store, key), [1, 2]);
@@ -66,7 +66,7 @@ if (isSelected("mariadb")) {
       const store = await openMysql(t, proxy.url);
       const [key, gone] = [keyOf(unique()), keyOf(unique())];
       for (const one of [key, gone]) await putOne(store, one, "first");
-      proxy.decide = firstWith("COMMIT", verdict);
+      proxy.decide = firstWith(";COMMIT", verdict);
       const outcome = committed(
         await commit(store, { puts: [put(key, "second")], deletes: [gone] }),
       );
@@ -125,7 +125,7 @@ if (isSelected("mariadb")) {
     const other = keyOf(unique());
     for (const one of [key, other]) await putOne(store, one, "first");
     // The locks are taken, and the packet that would write and commit never arrives.
-    proxy.decide = firstWith("COMMIT", "swallow");
+    proxy.decide = firstWith(";COMMIT", "swallow");
     const lost = commit(store, { puts: [put(key, "second")], deletes: [other] });
     await assert.rejects(lost, failsWith("outcome_unknown", "unknown"));
     assert.equal((await putOne(direct, key, "mine")).version, 2);
@@ -261,7 +261,7 @@ if (isSelected("mariadb")) {
     let pieces = 0;
     // Every fifth commit loses its answer, every seventh never arrives.
     proxy.decide = (piece) => {
-      if (!piece.includes("COMMIT")) return "pass";
+      if (!piece.includes(";COMMIT")) return "pass";
       pieces += 1;
       if (pieces % 7 === 0) return "cut";
       return pieces % 5 === 0 ? "cut-answer" : "pass";

@@ -13,7 +13,7 @@ import { toBuffer, toNumber, toText } from "./rows.ts";
 import type { Rows, Session } from "./session.ts";
 import { hexLiteral, integerLiteral, textLiteral, type Tables } from "./sql.ts";
 import type { DeletedLife } from "./sweep.ts";
-import { keyList } from "./write-statements.ts";
+import { keyList, keyLiterals } from "./write-statements.ts";
 
 export interface LockRequest {
   readonly transactions: readonly Transaction[];
@@ -71,9 +71,7 @@ function headsStatement(tables: Tables, keys: readonly Key[]): string {
 
 /** Inserting a row of version 0 takes the lock that a key without a row can't have. */
 function placeholderStatement(tables: Tables, keys: readonly Key[]): string {
-  const rows = keyList(keys)
-    .split(",")
-    .map((key) => `(${key},'',0,0,0,0)`);
+  const rows = keyLiterals(keys).map((key) => `(${key},'',0,0,0,0)`);
   return (
     `INSERT INTO ${tables.heads} ` +
     "(key_bytes, incarnation, version, previous_version, first_version, created_at) VALUES " +

@@ -2,16 +2,23 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytesLiteral, hexLiteral, integerLiteral, tablesOf, textLiteral } from "./sql.ts";
 
-test("literals of bytes and text hold hexadecimal digits alone", () => {
+test("literals of bytes and text can hold no quote and no backslash of the value", () => {
   assert.equal(textLiteral(`'; DROP --\\"`), "x'273b2044524f50202d2d5c22'");
   assert.equal(textLiteral("ü"), "x'c3bc'");
-  assert.equal(textLiteral(""), "x''");
+  assert.equal(textLiteral(""), "''");
   assert.equal(textLiteral(undefined), "NULL");
+  assert.equal(textLiteral('{"a": [1, 2]}\n'), `'{"a": [1, 2]}\n'`);
+  for (const character of ["'", "\\", "\0", "\x1a", "\x7f", "\b", "é", "\u{1f600}"]) {
+    assert.match(textLiteral(`a${character}`), /^x'61[0-9a-f]{2,8}'$/);
+    assert.match(bytesLiteral(Buffer.from(`a${character}`)), /^x'61[0-9a-f]{2,8}'$/);
+  }
+  assert.equal(bytesLiteral(Buffer.from("plain")), "'plain'");
   assert.equal(bytesLiteral(new Uint8Array([0, 39, 92, 255])), "x'00275cff'");
 });
 
 test("a literal of a window onto a larger buffer holds the window alone", () => {
   assert.equal(bytesLiteral(new Uint8Array([1, 2, 3, 4]).subarray(1, 3)), "x'0203'");
+  assert.equal(bytesLiteral(new TextEncoder().encode("abcd").subarray(1, 3)), "'bc'");
 });
 
 test("what is no number, and no hexadecimal digits, gets into no statement", () => {

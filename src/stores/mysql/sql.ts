@@ -1,19 +1,31 @@
 /**
- * How values get into SQL text: as hexadecimal literals and plain integers alone. Neither can hold a
- * quote or a backslash, so no key or value can change a statement, whatever `sql_mode` says.
+ * How values get into SQL text: as whole numbers, as hexadecimal literals, and, where all of a value is
+ * harmless ASCII, between quotes, which is half as long. No key or value can change a statement,
+ * whatever `sql_mode` or character set the server is set to.
  */
+
+/** Printable ASCII, tabs and line ends, but neither a quote nor a backslash. */
+const HARMLESS = /^[\t\n\r\x20-\x26\x28-\x5b\x5d-\x7e]*$/;
+
+/** A longer value is hardly ever all harmless, and not worth searching. */
+const SEARCHED_BYTES_MAX = 4096;
 
 /** Bytes as a literal. */
 export function bytesLiteral(value: Uint8Array): string {
   const buffer = Buffer.isBuffer(value)
     ? value
     : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  if (buffer.length <= SEARCHED_BYTES_MAX) {
+    const text = buffer.toString("latin1");
+    if (HARMLESS.test(text)) return `'${text}'`;
+  }
   return `x'${buffer.toString("hex")}'`;
 }
 
 /** Text as a literal of its UTF-8 bytes; `NULL` for none. */
 export function textLiteral(value: string | undefined): string {
-  return value === undefined ? "NULL" : `x'${Buffer.from(value).toString("hex")}'`;
+  if (value === undefined) return "NULL";
+  return HARMLESS.test(value) ? `'${value}'` : `x'${Buffer.from(value).toString("hex")}'`;
 }
 
 /** Digits that already are hexadecimal, as a literal of their bytes. */

@@ -1,4 +1,4 @@
-import { hashKey, type Key } from "../../key.ts";
+import { compareKeys, hashKey, type Key } from "../../key.ts";
 import type { EntryInfo } from "../../store.ts";
 import type { Heads, Write } from "../shared/plan.ts";
 import type { BatchPlan } from "./batch.ts";
@@ -82,7 +82,7 @@ export function toPackets(statements: readonly Statement[], maxChars: number): S
 function headStatements(writes: readonly Write[], context: WriteContext): Statement[] {
   const { tables, before, after } = context;
   const removed = new Set(context.placeholders);
-  const rows: { readonly sql: string; readonly changed: boolean }[] = [];
+  const rows: { readonly key: Key; readonly sql: string; readonly changed: boolean }[] = [];
   const keys = new Set(writes.map((write) => (write.kind === "put" ? write.put.key : write.key)));
   for (const key of keys) {
     const old = before.get(key);
@@ -92,11 +92,12 @@ function headStatements(writes: readonly Write[], context: WriteContext): Statem
     if (head === undefined) continue;
     const numbers = [head.version, changed ? old.version : 0, head.firstVersion, head.createdAt];
     rows.push({
+      key,
       changed,
       sql: `(${textLiteral(key)},${textLiteral(head.incarnation)},${numbers.map(integerLiteral).join(",")})`,
     });
   }
-  rows.sort((a, b) => (a.sql < b.sql ? -1 : 1));
+  rows.sort((a, b) => compareKeys(a.key, b.key));
   const deletes =
     removed.size === 0
       ? []
@@ -240,9 +241,13 @@ function toChange(write: Write): { readonly key: Key; readonly change: StoredCha
   return { key, change: [key, head.incarnation, head.version, 1, at] };
 }
 
-/** A list of keys for `IN`, in key order: hexadecimal digits sort as the bytes they stand for. */
+/** Keys as literals, in key order, which is the order of all locks. */
+export function keyLiterals(keys: Iterable<Key>): string[] {
+  return [...keys].sort(compareKeys).map(textLiteral);
+}
+
 export function keyList(keys: Iterable<Key>): string {
-  return Array.from(keys, textLiteral).toSorted().join(",");
+  return keyLiterals(keys).join(",");
 }
 
 function multiRow(start: string, rows: readonly string[]): string[] {
