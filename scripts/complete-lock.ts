@@ -39,8 +39,29 @@ export function missingOptional({ packages }: Lock): Map<string, LockedPackage> 
   return missing;
 }
 
-const SYSTEMS = ["aix", "android", "darwin", "freebsd", "linux", "netbsd", "openbsd", "openharmony", "sunos", "win32"];
-const PROCESSORS = ["arm64", "arm", "ia32", "loong64", "mips64el", "ppc64", "riscv64", "s390x", "x64"];
+const SYSTEMS = [
+  "aix",
+  "android",
+  "darwin",
+  "freebsd",
+  "linux",
+  "netbsd",
+  "openbsd",
+  "openharmony",
+  "sunos",
+  "win32",
+];
+const PROCESSORS = [
+  "arm64",
+  "arm",
+  "ia32",
+  "loong64",
+  "mips64el",
+  "ppc64",
+  "riscv64",
+  "s390x",
+  "x64",
+];
 
 /** Such packages have the platform in their names, as in `@oxlint/binding-linux-x64-musl`. */
 function platformOf(name: string): { readonly os: string[]; readonly cpu: string[] } {
