@@ -59,7 +59,7 @@ export const SETTINGS = {
     "store",
     { ...text, placeholder: "<url>" },
     "sqlite:./data/state.db",
-    "Where the data lives: memory:, sqlite:<file>, redis://…, mongodb://…, mysql://… and more.",
+    "Where the data lives: memory:, sqlite:path, redis://…, mongodb://…, mysql://… and more.",
   ),
   maxValueBytes: setting(
     "max-value-size",
