@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { Connection, RowDataPacket } from "mysql2/promise";
 import {
+  at,
   commit,
   committed,
   deleteOne,
@@ -138,6 +139,46 @@ if (isSelected("mariadb")) {
     assert.equal(await valueOf(connection, left), 0);
     assert.equal(await valueOf(connection, `SELECT COUNT(*) FROM ${prefixOf(url)}_deleted`), 0);
     assert.ok(slowest < 1_000, `a put took ${slowest} ms meanwhile`);
+  });
+
+  test("many small deletes are cleared together, large values a few at a time", async (t) => {
+    const url = newUrl();
+    const store = await openMysql(t, url);
+    const keys = Array.from({ length: 150 }, () => keyOf(unique()));
+    await putKeys(store, keys);
+    const large = keyOf(unique());
+    for (let i = 0; i < 6; i += 1) await putOne(store, large, Buffer.alloc(4_000_000, i));
+    const deletes = [...keys, large].map((key) => transaction({ deletes: [key] }));
+    for (const outcome of await store.commit(deletes)) committed(outcome);
+    const connection = await connectTo(t, server.url);
+    const versions = `SELECT COUNT(*) FROM ${prefixOf(url)}_versions`;
+    assert.equal(await valueOf(connection, versions), 156);
+    let steps = 1;
+    while (await store.maintain({ feedRetentionMs: 60_000 })) steps += 1;
+    assert.equal(await valueOf(connection, versions), 0);
+    assert.equal(await valueOf(connection, `SELECT COUNT(*) FROM ${prefixOf(url)}_deleted`), 0);
+    assert.ok(steps >= 3 && steps <= 6, `in ${steps} steps`);
+  });
+
+  test("stores that clear the same remains at once get through with them", async (t) => {
+    const url = newUrl();
+    const stores = [await openMysql(t, url), await openMysql(t, url), await openMysql(t, url)];
+    const store = at(stores, 0);
+    const keys = Array.from({ length: 300 }, () => keyOf(unique()));
+    for (let round = 0; round < 3; round += 1) await putKeys(store, keys);
+    const deletes = keys.map((key) => transaction({ deletes: [key] }));
+    for (const outcome of await store.commit(deletes)) committed(outcome);
+    await Promise.all(
+      stores.map(async (one) => {
+        while (await one.maintain({ feedRetentionMs: 60_000 }));
+      }),
+    );
+    while (await store.maintain({ feedRetentionMs: 60_000 }));
+    const connection = await connectTo(t, server.url);
+    for (const table of ["versions", "deleted"]) {
+      const sql = `SELECT COUNT(*) FROM ${prefixOf(url)}_${table}`;
+      assert.equal(await valueOf(connection, sql), 0);
+    }
   });
 
   test("an import of an incarnation that a delete has not yet cleared starts clean", async (t) => {

@@ -62,20 +62,21 @@ async function prepareOnce(opening: Opening, deadline: number): Promise<ServerFa
 
 /** Creates the database itself where it does not exist, and the user may. */
 async function openCreating(opening: Opening, deadline: number): Promise<Session> {
-  const { database } = opening.options;
+  const { database, idleTimeoutMs } = opening.options;
+  const use = { idleTimeoutMs, isGalera: false, deadline };
   try {
-    return await openSession(opening, { database, isGalera: false, deadline });
+    return await openSession(opening, { ...use, database });
   } catch (error) {
     if (!(error instanceof ConnectError) || !isUnknownDatabase(error.cause)) throw error;
   }
-  const session = await openSession(opening, { database: undefined, isGalera: false, deadline });
+  const session = await openSession(opening, { ...use, database: undefined });
   try {
     // The name holds no backtick: the URL's reader refuses one.
     await session.run([`CREATE DATABASE IF NOT EXISTS \`${database}\``], deadline);
   } finally {
     await session.quit();
   }
-  return openSession(opening, { database, isGalera: false, deadline });
+  return openSession(opening, { ...use, database });
 }
 
 /** Opens one connection, set up as every statement of the store expects it. */
@@ -83,11 +84,12 @@ export function openSession(
   { options, store }: Opening,
   use: {
     readonly database: string | undefined;
+    readonly idleTimeoutMs: number;
     readonly isGalera: boolean;
     readonly deadline: number;
   },
 ): Promise<Session> {
-  const setup = sessionSetup(store.timeoutMs, options.idleTimeoutMs, use.isGalera);
+  const setup = sessionSetup(store.timeoutMs, use.idleTimeoutMs, use.isGalera);
   const { driver } = options;
   return Session.open({ driver, database: use.database, setup, clock: store.clock }, use.deadline);
 }
@@ -99,7 +101,7 @@ export function openSession(
 function sessionSetup(timeoutMs: number, idleTimeoutMs: number, isGalera: boolean): string[] {
   const timeoutSeconds = Math.max(1, Math.ceil(timeoutMs / 1000));
   const lockWaitSeconds = Math.max(1, Math.min(3, timeoutSeconds - 1));
-  const idleSeconds = Math.ceil(idleTimeoutMs / 1000) * 2 + timeoutSeconds;
+  const idleSeconds = Math.ceil(idleTimeoutMs / 1000) + timeoutSeconds;
   const settings = [
     "SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
     "SESSION autocommit = 1",

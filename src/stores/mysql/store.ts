@@ -37,6 +37,12 @@ const READ_LANES = 2;
 /** Beside the lanes: housekeeping and trimming. */
 const SPARE_WRITERS = 1;
 
+/**
+ * Writers are closed after a shorter time idle. The server ends a connection that says nothing for
+ * about as long, and with it the locks of a process that vanished from the network.
+ */
+const WRITER_IDLE_MS = 10_000;
+
 /** Opens a store in a MySQL or MariaDB database, and creates it there at the first start. */
 export async function open(url: string, options: StoreOptions): Promise<Store> {
   const parsed = parseMysqlUrl(url);
@@ -53,22 +59,28 @@ function openDatabase(opening: Opening, facts: ServerFacts): Database {
   const { clock } = store;
   // The database's time, less ours that never steps; every new connection measures it again.
   let offset = clock.now() - clock.monotonic();
-  const connect = async (deadline: number): Promise<Session> => {
+  const connect = async (idleTimeoutMs: number, deadline: number): Promise<Session> => {
     const { database } = options;
-    const session = await openSession(opening, { database, isGalera: facts.isGalera, deadline });
+    const { isGalera } = facts;
+    const session = await openSession(opening, { database, idleTimeoutMs, isGalera, deadline });
     const [rows = []] = await session.run(["SELECT UNIX_TIMESTAMP(NOW(3))"], deadline);
     offset = Number(rows[0]?.[0]) * 1000 - clock.monotonic();
     return session;
   };
   const writers = Math.min(WRITE_LANES + SPARE_WRITERS, Math.floor(options.connectionLimit / 2));
-  const pool = (size: number): Pool =>
-    new Pool({ connect, size, clock, idleTimeoutMs: options.idleTimeoutMs });
+  const pool = (size: number, idleTimeoutMs: number): Pool =>
+    new Pool({
+      connect: (deadline) => connect(idleTimeoutMs, deadline),
+      size,
+      clock,
+      idleTimeoutMs,
+    });
   return new Database({
     tables,
     clock,
     timeoutMs: store.timeoutMs,
-    readers: pool(options.connectionLimit - writers),
-    writers: pool(writers),
+    readers: pool(options.connectionLimit - writers, options.idleTimeoutMs),
+    writers: pool(writers, Math.min(options.idleTimeoutMs, WRITER_IDLE_MS)),
     maxPacketBytes: facts.maxPacketBytes,
     failures: new FailureLog(store.log, clock),
     serverTime: () => clock.monotonic() + offset,

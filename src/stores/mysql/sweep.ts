@@ -1,9 +1,13 @@
 import { COMMIT_ID_TTL_MS, REQUEST_ID_TTL_MS } from "../../limits.ts";
+import { isRetryable, serverErrorNumber } from "./classify.ts";
 import type { Database } from "./database.ts";
 import { toNumber, toBuffer, toText } from "./rows.ts";
-import type { Session } from "./session.ts";
+import type { Rows, Session } from "./session.ts";
 import { PARTITIONS } from "./schema.ts";
-import { bytesLiteral, hexLiteral, integerLiteral, textLiteral } from "./sql.ts";
+import { bytesLiteral, hexLiteral, integerLiteral, textLiteral, type Tables } from "./sql.ts";
+
+/** Ended lives that one step looks at. */
+const LIVES_MAX = 100;
 
 /** Rows that one step removes of each kind, so that it takes the database a few milliseconds. */
 const ROWS_MAX = 500;
@@ -22,91 +26,140 @@ export async function sweep(
   database: Database,
   options: { readonly feedRetentionMs: number },
 ): Promise<boolean> {
-  const now = database.clock.now();
   return database.write(async (session, deadline) => {
-    const steps = [
-      await sweepDeleted(database, session, deadline),
-      await sweepCommits(database, session, deadline),
-      await sweepRequests(database, session, now - REQUEST_ID_TTL_MS, deadline),
-      await sweepFeed(database, session, now - options.feedRetentionMs, deadline),
-    ];
-    return steps.includes(true);
+    try {
+      return await sweepOnce(database, session, options.feedRetentionMs, deadline);
+    } catch (error) {
+      // Another process was at the same rows, and there may be more.
+      if (serverErrorNumber(error) === undefined || !isRetryable(error)) throw error;
+      await session.run(["ROLLBACK"], deadline);
+      return true;
+    }
   });
 }
 
-async function sweepDeleted(
+async function sweepOnce(
   database: Database,
   session: Session,
+  feedRetentionMs: number,
   deadline: number,
 ): Promise<boolean> {
-  const [rows = []] = await session.run(
-    [`SELECT key_bytes, incarnation FROM ${database.tables.deleted} LIMIT 16`],
-    deadline,
-  );
-  const lives = rows.map(([key, incarnation]) => ({
-    keyBytes: toBuffer(key),
-    incarnation: toText(incarnation) ?? "",
-  }));
-  for (const life of lives) {
-    if (await clearDeleted(database, session, life, deadline)) return true;
-  }
-  return lives.length === 16;
+  const now = database.clock.now();
+  const steps = [
+    await sweepDeleted(database, session, deadline),
+    await sweepCommits(database, session, deadline),
+    await sweepRequests(database, session, now - REQUEST_ID_TTL_MS, deadline),
+    await sweepFeed(database, session, now - feedRetentionMs, deadline),
+  ];
+  return steps.includes(true);
 }
 
-/**
- * Removes some versions of an ended life, and its own row with the last of them; answers whether there
- * is more. Versions have no gaps, so each step is a range by number: looking for the oldest ones left
- * would pass over every row that earlier steps have marked and InnoDB has not yet purged.
- */
-export async function clearDeleted(
+/** Removes some of what deletes have left behind; processes that do so at once take different lives. */
+function sweepDeleted(database: Database, session: Session, deadline: number): Promise<boolean> {
+  const some = `ORDER BY key_bytes, incarnation LIMIT ${LIVES_MAX} FOR UPDATE SKIP LOCKED`;
+  return clearSome(database, session, some, deadline);
+}
+
+/** Removes some versions of one ended life; answers whether there may be more. */
+export function clearDeleted(
   database: Database,
   session: Session,
   life: DeletedLife,
   deadline: number,
 ): Promise<boolean> {
-  const { deleted, versions } = database.tables;
-  const isLife = `key_bytes = ${bytesLiteral(life.keyBytes)} AND incarnation = ${textLiteral(life.incarnation)}`;
-  const [, bounds = []] = await session.run(
-    [
-      "START TRANSACTION",
-      `SELECT next_version, last_version FROM ${deleted} WHERE ${isLife} FOR UPDATE`,
-    ],
+  const one =
+    `WHERE key_bytes = ${bytesLiteral(life.keyBytes)} ` +
+    `AND incarnation = ${textLiteral(life.incarnation)} FOR UPDATE`;
+  return clearSome(database, session, one, deadline);
+}
+
+/** Versions of one ended life, from the oldest that is left. */
+interface Remains {
+  readonly where: string;
+  readonly next: number;
+  readonly last: number;
+  /** Where this step stops, itself not removed. */
+  end: number;
+}
+
+/**
+ * Versions have no gaps, so each step is a range by number: looking for the oldest ones left would pass
+ * over every row that earlier steps have marked and InnoDB has not yet purged.
+ */
+async function clearSome(
+  { tables }: Database,
+  session: Session,
+  which: string,
+  deadline: number,
+): Promise<boolean> {
+  const columns = "key_bytes, incarnation, next_version, last_version";
+  const [, rows = []] = await session.run(
+    ["START TRANSACTION", `SELECT ${columns} FROM ${tables.deleted} ${which}`],
     deadline,
   );
-  const [next, last] = (bounds[0] ?? []).map(toNumber);
-  if (next === undefined || last === undefined) {
+  const lives = chooseRanges(rows);
+  if (lives.length === 0) {
     await session.run(["ROLLBACK"], deadline);
     return false;
   }
-  const [sizes = []] = await session.run(
-    [
-      `SELECT version, size FROM ${versions} WHERE ${isLife} AND version >= ${integerLiteral(next)} ` +
-        `AND version < ${integerLiteral(next + ROWS_MAX)} ORDER BY version`,
-    ],
-    deadline,
+  await limitBytes(tables, session, lives, deadline);
+  const statements = lives.flatMap(({ where, next, last, end }) => {
+    if (end <= next) return [];
+    return [
+      `DELETE FROM ${tables.versions} WHERE ${where} ` +
+        `AND version >= ${integerLiteral(next)} AND version < ${integerLiteral(end)}`,
+      end > last
+        ? `DELETE FROM ${tables.deleted} WHERE ${where}`
+        : `UPDATE ${tables.deleted} SET next_version = ${integerLiteral(end)} WHERE ${where}`,
+    ];
+  });
+  await session.run([...statements, "COMMIT"], deadline);
+  return (
+    rows.length === LIVES_MAX ||
+    rows.length > lives.length ||
+    lives.some(({ last, end }) => end <= last)
   );
-  let end = next + ROWS_MAX;
+}
+
+/** As many versions as one step may remove, of the first lives. */
+function chooseRanges(rows: Rows): Remains[] {
+  const lives: Remains[] = [];
+  let left = ROWS_MAX;
+  for (const [key, incarnation, nextVersion, lastVersion] of rows) {
+    if (left <= 0) break;
+    const next = toNumber(nextVersion);
+    const last = toNumber(lastVersion);
+    const end = Math.min(last + 1, next + left);
+    left -= end - next;
+    const where =
+      `key_bytes = ${bytesLiteral(toBuffer(key))} ` +
+      `AND incarnation = ${textLiteral(toText(incarnation))}`;
+    lives.push({ where, next, last, end });
+  }
+  return lives;
+}
+
+/** Ends the step early where the values are large. */
+async function limitBytes(
+  { versions }: Tables,
+  session: Session,
+  lives: readonly Remains[],
+  deadline: number,
+): Promise<void> {
+  const sizes = lives.map(
+    ({ where, next, end }, place) =>
+      `(SELECT ${place} AS place, version, size FROM ${versions} WHERE ${where} ` +
+      `AND version >= ${integerLiteral(next)} AND version < ${integerLiteral(end)})`,
+  );
+  const [rows = []] = await session.run([sizes.join(" UNION ALL ")], deadline);
   let bytes = 0;
-  for (const [version, size] of sizes) {
-    if (bytes > VALUE_BYTES_MAX) {
-      end = toNumber(version);
-      break;
+  for (const [place, version, size] of rows) {
+    const life = lives[toNumber(place)];
+    if (life !== undefined && bytes > VALUE_BYTES_MAX) {
+      life.end = Math.min(life.end, toNumber(version));
     }
     bytes += toNumber(size);
   }
-  const isDone = end > last;
-  await session.run(
-    [
-      `DELETE FROM ${versions} WHERE ${isLife} AND version >= ${integerLiteral(next)} ` +
-        `AND version < ${integerLiteral(end)}`,
-      isDone
-        ? `DELETE FROM ${deleted} WHERE ${isLife}`
-        : `UPDATE ${deleted} SET next_version = ${integerLiteral(end)} WHERE ${isLife}`,
-      "COMMIT",
-    ],
-    deadline,
-  );
-  return !isDone;
 }
 
 /** Ids begin with the time they were made, in milliseconds, on the database's clock. */
@@ -156,13 +209,20 @@ async function sweepFeed(
   deadline: number,
 ): Promise<boolean> {
   const { feed, partitions } = database.tables;
-  const limit = Math.ceil(ROWS_MAX / PARTITIONS);
-  const oldest = Array.from(
-    { length: PARTITIONS },
-    (_, id) =>
-      `(SELECT partition_id, seq, at FROM ${feed} WHERE partition_id = ${id} ORDER BY seq LIMIT ${limit})`,
-  );
-  const [rows = []] = await session.run([oldest.join(" UNION ALL ")], deadline);
+  const oldest = (count: number, ids: readonly number[]): string =>
+    ids
+      .map(
+        (id) =>
+          `(SELECT partition_id, seq, at FROM ${feed} WHERE partition_id = ${id} ` +
+          `ORDER BY seq LIMIT ${count})`,
+      )
+      .join(" UNION ALL ");
+  const all = Array.from({ length: PARTITIONS }, (_, id) => id);
+  const [firsts = []] = await session.run([oldest(1, all)], deadline);
+  const due = firsts.flatMap(([id, , at]) => (toNumber(at) < before ? [toNumber(id)] : []));
+  if (due.length === 0) return false;
+  const limit = Math.ceil(ROWS_MAX / due.length);
+  const [rows = []] = await session.run([oldest(limit, due)], deadline);
   const ends = new Map<number, number>();
   const young = new Set<number>();
   let removed = 0;
@@ -173,7 +233,6 @@ async function sweepFeed(
     ends.set(partition, seq);
     removed += 1;
   }
-  if (ends.size === 0) return false;
   // The partitions' rows, which every commit needs, are locked last.
   const statements = [...ends].map(
     ([partition, end]) => `DELETE FROM ${feed} WHERE partition_id = ${partition} AND seq <= ${end}`,
