@@ -1,4 +1,4 @@
-import type { StoreInfo } from "../store.ts";
+import type { Setting, StoreInfo } from "../store.ts";
 import type { Settings } from "./config.ts";
 import { redactUrl } from "./redact.ts";
 
@@ -26,10 +26,18 @@ function reachableHost(host: string): string {
 }
 
 /** A sentence for each of the back end's settings that may lose an acknowledged write. */
-export function weakSettings({ settings }: StoreInfo): readonly string[] {
-  return settings
-    .filter(({ verdict }) => verdict !== "ok")
-    .map(({ name, value, verdict, advice = "" }) =>
-      `${name} is ${value}, which is ${verdict}. ${advice}`.trimEnd(),
-    );
+export function weakSettings(info: StoreInfo): readonly string[] {
+  return info.settings.filter(({ verdict }) => verdict !== "ok").map(describeSetting);
+}
+
+/** A sentence for each setting that its operator should know of, be it weak or not. */
+export function advisedSettings(info: StoreInfo): readonly string[] {
+  return info.settings
+    .filter(({ verdict, advice }) => verdict !== "ok" || advice !== undefined)
+    .map(describeSetting);
+}
+
+function describeSetting({ name, value, verdict, advice = "" }: Setting): string {
+  const judged = verdict === "ok" ? "" : `, which is ${verdict}`;
+  return `${name} is ${value}${judged}. ${advice}`.trimEnd();
 }

@@ -1,10 +1,10 @@
 import type { AddressInfo } from "node:net";
-import { Registry } from "prom-client";
 import { createServer, type HttpServer } from "../http/server.ts";
 import { open, type VersionedState } from "../index.ts";
 import { systemClock } from "../telemetry/clock.ts";
 import type { Log } from "../telemetry/log.ts";
-import { describeStart, weakSettings } from "./announce.ts";
+import { newRegistry } from "../telemetry/metrics.ts";
+import { advisedSettings, describeStart, weakSettings } from "./announce.ts";
 import type { Invocation } from "./commands.ts";
 import type { Settings } from "./config.ts";
 import { makeLog } from "./log.ts";
@@ -45,7 +45,7 @@ export async function run({ settings }: Invocation): Promise<number> {
     requireConditions: settings.requireConditions,
     store: info,
     ready: readinessOf(state.store, systemClock),
-    registry: new Registry(),
+    registry: newRegistry(() => state.stats, info),
   });
   const { port } = await listen(server, state, settings);
   process.stdout.write(describeStart({ ...settings, port }, info));
@@ -53,7 +53,7 @@ export async function run({ settings }: Invocation): Promise<number> {
     ({ name, value, verdict }) => `${name}=${value} (${verdict})`,
   );
   log.info({ port, store: info.product, settings: settingsRead }, "serving");
-  for (const setting of weak) log.warn({}, setting);
+  for (const setting of advisedSettings(info)) log.warn({}, setting);
 
   const signal = await signals.next();
   log.info({ signal }, "stopping");

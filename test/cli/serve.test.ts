@@ -142,7 +142,7 @@ test("mistakes of the caller are one line, exit code 2, and nothing is created",
     [["--store", "sqlite:"], /sqlite/],
     [["--store", "redis://127.0.0.1:port"], /redis/i],
     [["--store", "mongodb://"], /mongodb/i],
-    [["--store", "mysql://127.0.0.1:3306/a/b"], /mysql/i],
+    [["--store", "mysql://127.0.0.1:3306/a/b"], /database's name/],
     [["--store", "redis://127.0.0.1:6379/?bogus=1"], /bogus/],
     [["--host", "192.0.2.1"], /--host 192\.0\.2\.1 is no address/],
     [["--retention-config", "missing.json"], /missing\.json can't be read/],
@@ -229,6 +229,24 @@ test("variables stand for flags", async () => {
   const { server, url } = await serve([], { cwd: await newFolder(), env });
   const put = await fetch(`${url}/k`, { method: "PUT", body: "12345" });
   assert.equal(put.status, 413);
+  server.signal("SIGTERM");
+  await server.ended();
+});
+
+test("metrics tell of requests, the engine, the process and the store's settings", async () => {
+  const { server, url } = await serve(["--store", "memory:"], { cwd: await newFolder() });
+  await fetch(`${url}/k`, { method: "PUT", body: "x" });
+  const text = await (await fetch(`${url}/-/metrics`)).text();
+  for (const line of [
+    'vss_http_requests_total{method="PUT",route="/{key}",status="200"} 1',
+    "vss_state_queued_writes 0",
+    "vss_state_missed_changes_total 0",
+    'vss_store_info{scheme="memory",product="memory"} 1',
+    'vss_store_setting{name="persistence",value="none",verdict="weak"} 0',
+  ]) {
+    assert.ok(text.includes(`${line}\n`), line);
+  }
+  assert.match(text, /^process_resident_memory_bytes \d+$/m);
   server.signal("SIGTERM");
   await server.ended();
 });
