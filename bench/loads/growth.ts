@@ -137,7 +137,7 @@ function manyKeys(context: LoadContext, operation: Operation, size: number): Pre
     const { body } = await client.sendOk(surface.get(key));
     if (!surface.isCanned) checkFilled(key, surface.readValue(body), VALUE_BYTES);
   };
-  return { requests: numbers.map(request), written: [], check };
+  return { script: "pool", requests: numbers.map(request), written: [], check };
 }
 
 function oneKey(context: LoadContext, operation: Operation, size: number): PreparedLoad {
@@ -165,5 +165,5 @@ function oneKey(context: LoadContext, operation: Operation, size: number): Prepa
     if (!surface.isCanned) checkFilled(one, surface.readValue(body), VALUE_BYTES);
   };
   const requests = Array.from({ length: POOL }, (_, number) => request(number));
-  return { requests, written: [], check };
+  return { script: "pool", requests, written: [], check };
 }

@@ -16,7 +16,8 @@ export const LOAD_TITLES: Readonly<Record<LoadName, string>> = {
 
 /** A contender made ready for one load: what is sent to it, and how its answers are checked. */
 export interface PreparedLoad {
-  /** Sent at random. Empty for conditional PUTs, which each depend on the answer before. */
+  readonly script: "pool" | "cas";
+  /** What `pool` sends at random. Conditional PUTs each depend on the answer before. */
   readonly requests: readonly WireRequest[];
   /** Keys whose versions are counted before and after, where every request is a PUT. */
   readonly written: readonly string[];

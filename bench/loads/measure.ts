@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { resetPeak, usageOf } from "../measure/usage.ts";
 import { countVersions, KEYS } from "./data.ts";
 import type { LoadContext, PreparedLoad } from "./load.ts";
-import { faultOf, runWrk, writePool, type WrkResult } from "./wrk.ts";
+import { faultOf, NO_RESULT, runWrk, writePool, type WrkResult } from "./wrk.ts";
 
 /** One round of one load on one contender. */
 export interface Round {
@@ -47,7 +47,7 @@ export async function measureRound(
   const result = await runLoad(context, load, options);
   const usage = await usageOf(contender.pid);
   const sampled = await sampler.stop();
-  for (let check = 0; check < CHECKS_AFTER; check += 1) await load.check(context.client);
+  const fault = faultOf(result) ?? sampled.fault ?? (await checkMany(context, load, CHECKS_AFTER));
   const after = await countVersions(context, load.written);
   const { connections } = options;
   const made = after === undefined || before === undefined ? undefined : after - before;
@@ -55,14 +55,36 @@ export async function measureRound(
     made === undefined || load.written.length === 0
       ? undefined
       : versionFault({ made, answered: result.requests, connections });
-  const fault = faultOf(result) ?? sampled.fault ?? miscount;
   return {
     result,
     cpuUs: usage.cpuUs - usageBefore.cpuUs,
     peakBytes: usage.peakBytes,
     bodiesChecked: sampled.checked + CHECKS_AFTER,
-    fault,
+    fault: fault ?? miscount,
   };
+}
+
+/** A round that measured nothing. */
+export function failedRound(fault: string): Round {
+  return { result: NO_RESULT, cpuUs: 0, peakBytes: 0, bodiesChecked: 0, fault };
+}
+
+/** What was wrong with the first of some answers that was. */
+async function checkMany(
+  context: LoadContext,
+  load: PreparedLoad,
+  count: number,
+): Promise<string | undefined> {
+  try {
+    for (let check = 0; check < count; check += 1) await load.check(context.client);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function runLoad(
@@ -71,11 +93,12 @@ async function runLoad(
   { connections, seconds, seed, folder }: RoundOptions,
 ): Promise<WrkResult> {
   const run = { port: contender.port, connections, seconds };
-  if (load.requests.length === 0) {
+  if (load.script === "cas") {
     const kind = contender.surface.isCanned ? "canned" : "stored";
     const args = [`cas${seed}-`, `${valueBytes}`, `${KEYS}`, kind];
     return runWrk({ ...run, script: "cas", args }, folder);
   }
+  if (load.requests.length === 0) throw new Error("there is nothing to send");
   const file = join(folder, "requests");
   await writePool(file, load.requests, contender.port);
   return runWrk({ ...run, script: "pool", args: [file, `${seed}`] }, folder);
@@ -95,7 +118,7 @@ function startSampler(context: LoadContext, load: PreparedLoad): Sampler {
         await load.check(context.client);
         checked += 1;
       } catch (error) {
-        fault = error instanceof Error ? error.message : String(error);
+        fault = messageOf(error);
       }
       await sleep(CHECK_EVERY_MS, undefined, { signal: ended.signal }).catch(() => {});
     }

@@ -49,12 +49,18 @@ function reading(
   keys: readonly string[],
   requests: readonly WireRequest[],
 ): PreparedLoad {
-  return { requests, written: [], check: (client) => checkLatest(context, keys, client) };
+  return {
+    script: "pool",
+    requests,
+    written: [],
+    check: (client) => checkLatest(context, keys, client),
+  };
 }
 
 function writing(context: LoadContext, keys: readonly string[]): PreparedLoad {
   const { surface } = context.contender;
   return {
+    script: "pool",
     requests: keys.map((key) => surface.put(key, valueOf(key, context.valueBytes))),
     written: keys,
     check: (client) => checkLatest(context, keys, client),
@@ -82,13 +88,13 @@ async function prepareVersion(context: LoadContext): Promise<PreparedLoad | unde
     const answer = await client.sendOk(getVersion(key, version));
     expectValue(context, answer.body, { of: `GET ${key}/${version}`, value });
   };
-  return { requests, written: [], check };
+  return { script: "pool", requests, written: [], check };
 }
 
 /** The script keeps the versions itself; each answer is checked there. */
 async function prepareCas(context: LoadContext): Promise<PreparedLoad | undefined> {
   if (!context.contender.surface.isOurs) return undefined;
-  return { requests: [], written: [], check: async () => {} };
+  return { script: "cas", requests: [], written: [], check: async () => {} };
 }
 
 async function prepareList(context: LoadContext): Promise<PreparedLoad | undefined> {
@@ -113,7 +119,7 @@ async function prepareList(context: LoadContext): Promise<PreparedLoad | undefin
       throw new Error(`page ${page} of the list does not hold the keys that it should`);
     }
   };
-  return { requests: pages.map((page) => get(page)), written: [], check };
+  return { script: "pool", requests: pages.map((page) => get(page)), written: [], check };
 }
 
 function expectValue(

@@ -50,6 +50,23 @@ const NUMBERS = [
   "maxUs",
 ] as const;
 
+/** Of a load that could not be run. */
+export const NO_RESULT: WrkResult = {
+  requests: 0,
+  durationUs: 1_000_000,
+  bytes: 0,
+  connectErrors: 0,
+  readErrors: 0,
+  writeErrors: 0,
+  statusErrors: 0,
+  timeouts: 0,
+  p50Us: 0,
+  p99Us: 0,
+  p999Us: 0,
+  maxUs: 0,
+  generatorCpuUs: 0,
+};
+
 /**
  * One thread, as the server, its back end and wrk share the machine's cores; it drives more than a
  * Node server can answer.

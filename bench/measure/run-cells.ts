@@ -6,7 +6,7 @@ import {
   type PreparedLoad,
   type PrepareLoad,
 } from "../loads/load.ts";
-import { measureRound, type Round } from "../loads/measure.ts";
+import { failedRound, measureRound, messageOf, type Round } from "../loads/measure.ts";
 import { PREPARE } from "../loads/prepare.ts";
 import { WireClient } from "../loads/wire.ts";
 import type { Contender, ContenderName } from "../peers/contender.ts";
@@ -110,11 +110,31 @@ async function prepareAll(group: Group, plan: TurnsPlan): Promise<readonly Runne
   for (const contender of group.contenders) {
     const client = new WireClient(contender.port, CHECK_CONNECTIONS);
     const context = { contender, client, valueBytes: plan.valueBytes, random: Math.random };
-    const load = await plan.prepare(context);
+    const load = await prepareOne(context, plan);
     if (load === undefined) client.close();
     else runners.push({ contender, context, load, rounds: [] });
   }
   return runners;
+}
+
+async function prepareOne(
+  context: LoadContext,
+  plan: TurnsPlan,
+): Promise<PreparedLoad | undefined> {
+  try {
+    return await plan.prepare(context);
+  } catch (error) {
+    const { name } = context.contender;
+    const fault = `its data could not be made: ${messageOf(error)}`;
+    if (OWN.has(name)) throw new WrongAnswer(`${plan.title}: ${name}: ${fault}`, { cause: error });
+    // Every check then fails, and so does every round.
+    return {
+      script: "pool",
+      requests: [],
+      written: [],
+      check: () => Promise.reject(new Error(fault)),
+    };
+  }
 }
 
 /** Lets the bare server answer what ours answers now, so that both send the same bytes. */
@@ -133,7 +153,10 @@ async function oneRound(runner: Runner, plan: TurnsPlan, tools: RunTools): Promi
   const { contender, context, load } = runner;
   const { connections } = plan;
   const options = { connections, seconds: tools.seconds, folder: tools.folder };
-  const measured = await measureRound(context, load, { ...options, seed: tools.nextSeed() });
+  const seed = tools.nextSeed();
+  const measured = await measureRound(context, load, { ...options, seed }).catch((error: unknown) =>
+    failedRound(messageOf(error)),
+  );
   if (measured.fault !== undefined && OWN.has(contender.name)) {
     throw new WrongAnswer(`${plan.title}: ${contender.name}: ${measured.fault}`);
   }

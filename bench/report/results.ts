@@ -52,7 +52,7 @@ export function toCell(
     p50Us: median(rounds.map(({ result }) => result.p50Us)),
     p99Us: median(rounds.map(({ result }) => result.p99Us)),
     p999Us: median(rounds.map(({ result }) => result.p999Us)),
-    cpuSecondsPerMillion: cpuUs / requests,
+    cpuSecondsPerMillion: requests === 0 ? 0 : cpuUs / requests,
     peakMiB: Math.max(...rounds.map(({ peakBytes }) => peakBytes)) / 2 ** 20,
     generatorShare: generatorUs / sum(({ result }) => result.durationUs),
     requests,
