@@ -4,7 +4,7 @@ import type { Key } from "../../key.ts";
 import { REQUEST_ID_TTL_MS } from "../../limits.ts";
 import type { Committed, Entry, Outcome, RequestId, Transaction } from "../../store.ts";
 import { committed, keysOf, plan, type Head, type Heads, type Write } from "../shared/plan.ts";
-import { INFO_COLUMNS, getRow, toEntry, type InfoRow } from "./rows.ts";
+import { INFO_COLUMNS, asRow, toInfo, type InfoRow } from "./rows.ts";
 
 type HeadRow = readonly [
   id: number,
@@ -82,14 +82,14 @@ class Batch {
   constructor(statements: Statements, now: number) {
     this.#sql = statements;
     this.#now = now;
-    const [last] = getRow<[number | null]>(statements.lastSequence) ?? [null];
+    const [last] = asRow<[number | null]>(statements.lastSequence.get()) ?? [null];
     this.#sequence = last ?? 0;
   }
 
   apply(transaction: Transaction): Outcome {
     const { request } = transaction;
     const reads = this.#read(transaction.reads);
-    const remembered = request && getRow<RequestRow>(this.#sql.request, request.id, this.#now);
+    const remembered = request && asRow<RequestRow>(this.#sql.request.get(request.id, this.#now));
     if (remembered !== undefined) return replay(remembered, request, reads);
 
     for (const key of keysOf(transaction)) this.#loadHead(key);
@@ -107,7 +107,7 @@ class Batch {
 
   #loadHead(key: Key): void {
     if (this.#heads.has(key)) return;
-    const row = getRow<HeadRow>(this.#sql.head, key);
+    const row = asRow<HeadRow>(this.#sql.head.get(key));
     if (row === undefined) {
       this.#heads.set(key, undefined);
       return;
@@ -168,10 +168,9 @@ class Batch {
     if (keys.length === 0) return [];
     this.writeHeads();
     return keys.map((key) => {
-      const row = getRow<LatestRow>(this.#sql.latest, key);
+      const row = asRow<LatestRow>(this.#sql.latest.get(key));
       if (row === undefined) return undefined;
-      const [, , , , , , , , value] = row;
-      return toEntry(row as unknown as InfoRow, value);
+      return { ...toInfo(row), value: row[8] };
     });
   }
 

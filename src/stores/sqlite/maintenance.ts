@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 
 import type { TrimRange } from "./protocol.ts";
-import { getRow, getRows } from "./rows.ts";
+import { asRow, asRows } from "./rows.ts";
 
 /** What one step removes at most, so that it holds the write lock for a few milliseconds. */
 const SWEEP_ROWS = 512;
@@ -21,7 +21,7 @@ export class Maintenance {
 
   /** See `Store.trim`. */
   trim({ key, incarnation, keepFrom, limit }: TrimRange): number {
-    const head = getRow<HeadRow>(this.#sql.head, key);
+    const head = asRow<HeadRow>(this.#sql.head.get(key));
     if (head === undefined) return 0;
     const [id, current, firstVersion, version] = head;
     if (current !== incarnation) return 0;
@@ -47,11 +47,11 @@ export class Maintenance {
     let rows = SWEEP_ROWS;
     let bytes = SWEEP_BYTES;
     while (rows > 0 && bytes > 0) {
-      const [id] = getRow<[number]>(this.#sql.nextDeleted) ?? [];
+      const [id] = asRow<[number]>(this.#sql.nextDeleted.get()) ?? [];
       if (id === undefined) return false;
       let last = 0;
       let isDone = true;
-      for (const [version, size] of getRows<[number, number]>(this.#sql.sizes, id, rows + 1)) {
+      for (const [version, size] of asRows<[number, number]>(this.#sql.sizes.all(id, rows + 1))) {
         // At least one goes, whatever its size.
         if (rows === 0 || bytes <= 0) {
           isDone = false;
@@ -74,7 +74,7 @@ export class Maintenance {
 
   /** Removes the changes before a moment, but keeps the row that has the last number given. */
   #trimFeed(before: number): boolean {
-    const rows = getRows<[number, number]>(this.#sql.oldestChanges, FEED_ROWS);
+    const rows = asRows<[number, number]>(this.#sql.oldestChanges.all(FEED_ROWS));
     const kept = rows.findIndex(([, committedAt]) => committedAt >= before);
     const trimmed = rows.at(kept === -1 ? -1 : kept - 1)?.[0];
     if (kept === 0 || trimmed === undefined) return false;

@@ -1,27 +1,18 @@
 import type { DatabaseSync } from "node:sqlite";
 
 import type { Key } from "../../key.ts";
-import type {
-  EntryInfo,
-  HistoryPage,
-  KeyInfo,
-  KeysPage,
-  Query,
-  ReadResult,
-  StoredEntry,
-} from "../../store.ts";
+import type { EntryInfo, HistoryPage, KeyInfo, KeysPage, Query, ReadResult } from "../../store.ts";
 import { openReader } from "./connection.ts";
 import {
   INFO_COLUMNS,
-  getRow,
-  getRows,
+  asRow,
+  asRows,
   toEntry,
   toInfo,
   type InfoRow,
-  type Parameter,
+  type EntryRow,
 } from "./rows.ts";
 
-type ValueRow = readonly [...InfoRow, value: Uint8Array];
 type KeyRow = readonly [...InfoRow, key: Key];
 type HeadRow = readonly [id: number, firstVersion: number, version: number, createdAt: number];
 
@@ -66,23 +57,20 @@ export class Reader {
   }
 
   #find({ key, select, value }: Query): ReadResult {
-    if (select === "latest") return this.#entry(value ? "latest" : "latestInfo", value, key);
+    if (select === "latest") {
+      const statement = value ? this.#sql.latest : this.#sql.latestInfo;
+      const row = asRow<EntryRow>(statement.get(key));
+      return row && toEntry(row);
+    }
     const version = "version" in select ? select.version : this.#versionAsOf(key, select.asOf);
-    const found = this.#entry(value ? "version" : "versionInfo", value, key, version);
-    return found ?? (this.#isTrimmed(key, version) ? "trimmed" : undefined);
-  }
-
-  #entry(
-    statement: "latest" | "latestInfo" | "version" | "versionInfo",
-    withValue: boolean,
-    ...parameters: readonly Parameter[]
-  ): StoredEntry | undefined {
-    const row = getRow<ValueRow>(this.#sql[statement], ...parameters);
-    return row && toEntry(row as unknown as InfoRow, withValue ? row[8] : undefined);
+    const statement = value ? this.#sql.version : this.#sql.versionInfo;
+    const row = asRow<EntryRow>(statement.get(key, version));
+    if (row !== undefined) return toEntry(row);
+    return this.#isTrimmed(key, version) ? "trimmed" : undefined;
   }
 
   #isTrimmed(key: Key, version: number): boolean {
-    const [, firstVersion = 0] = getRow<HeadRow>(this.#sql.head, key) ?? [];
+    const [, firstVersion = 0] = asRow<HeadRow>(this.#sql.head.get(key)) ?? [];
     return Number.isInteger(version) && version >= 1 && version < firstVersion;
   }
 
@@ -91,7 +79,7 @@ export class Reader {
    * Below the first kept version it is the one before that, 0 where there is none.
    */
   #versionAsOf(key: Key, asOf: number): number {
-    const head = getRow<HeadRow>(this.#sql.head, key);
+    const head = asRow<HeadRow>(this.#sql.head.get(key));
     if (head === undefined) return 0;
     const [id, firstVersion, version, createdAt] = head;
     if (createdAt <= asOf) return version;
@@ -100,7 +88,7 @@ export class Reader {
     // `low` was made in time, or is not kept; `high` was made too late.
     while (high - low > 1) {
       const middle = Math.floor((low + high) / 2);
-      const [madeAt = Infinity] = getRow<[number]>(this.#sql.createdAt, id, middle) ?? [];
+      const [madeAt = Infinity] = asRow<[number]>(this.#sql.createdAt.get(id, middle)) ?? [];
       if (madeAt <= asOf) low = middle;
       else high = middle;
     }
@@ -110,36 +98,36 @@ export class Reader {
   history(key: Key, page: HistoryPage): readonly EntryInfo[] {
     const rows =
       page.order === "newest-first"
-        ? getRows<InfoRow>(this.#sql.newestFirst, key, page.before ?? Infinity, page.limit)
-        : getRows<InfoRow>(this.#sql.oldestFirst, key, page.after, page.limit);
+        ? asRows<InfoRow>(this.#sql.newestFirst.all(key, page.before ?? Infinity, page.limit))
+        : asRows<InfoRow>(this.#sql.oldestFirst.all(key, page.after, page.limit));
     return rows.map(toInfo);
   }
 
   keys({ from, to, limit }: KeysPage): readonly KeyInfo[] {
     const rows =
       to === undefined
-        ? getRows<KeyRow>(this.#sql.keysFrom, from, limit)
-        : getRows<KeyRow>(this.#sql.keysBetween, from, to, limit);
-    return rows.map((row) => ({ key: row[8], ...toInfo(row as unknown as InfoRow) }));
+        ? asRows<KeyRow>(this.#sql.keysFrom.all(from, limit))
+        : asRows<KeyRow>(this.#sql.keysBetween.all(from, to, limit));
+    return rows.map((row) => ({ key: row[8], ...toInfo(row) }));
   }
 
   /** The changes after a sequence number. */
   feed(after: number, limit: number): FeedPage {
     return this.#atOneMoment(() => {
-      const [trimmed, last] = getRow<[number, number | null]>(this.#sql.feedBounds) ?? [0, 0];
-      const rows = getRows<ChangeRow>(this.#sql.changes, after, limit);
+      const [trimmed, last] = asRow<[number, number | null]>(this.#sql.feedBounds.get()) ?? [0, 0];
+      const rows = asRows<ChangeRow>(this.#sql.changes.all(after, limit));
       return { rows, trimmed, last: last ?? 0 };
     });
   }
 
   /** A number that changes with every commit of any other connection, of whatever process. */
   dataVersion(): number {
-    return getRow<[number]>(this.#sql.dataVersion)?.[0] ?? 0;
+    return asRow<[number]>(this.#sql.dataVersion.get())?.[0] ?? 0;
   }
 
   /** Whether housekeeping has anything to do, so that it takes no write lock for nothing. */
   needsMaintenance(now: number, feedRetentionMs: number): boolean {
-    const [answer] = getRow<[number]>(this.#sql.needs, now, now - feedRetentionMs) ?? [];
+    const [answer] = asRow<[number]>(this.#sql.needs.get(now, now - feedRetentionMs)) ?? [];
     return answer === 1;
   }
 

@@ -1,5 +1,3 @@
-import type { StatementSync } from "node:sqlite";
-
 import type { EntryInfo, StoredEntry } from "../../store.ts";
 
 /**
@@ -20,7 +18,11 @@ export type InfoRow = readonly [
   message: string | null,
 ];
 
-export function toInfo(row: InfoRow): EntryInfo {
+/** A row with the value as its last column, where the statement selects it. */
+export type EntryRow = readonly [...InfoRow, value?: Uint8Array];
+
+/** Further columns after the metadata are the caller's own. */
+export function toInfo(row: readonly [...InfoRow, ...unknown[]]): EntryInfo {
   return {
     incarnation: row[0],
     version: row[1],
@@ -33,10 +35,8 @@ export function toInfo(row: InfoRow): EntryInfo {
   };
 }
 
-export function toEntry<Value extends Uint8Array | undefined>(
-  row: InfoRow,
-  value: Value,
-): StoredEntry & { readonly value: Value } {
+/** Spelled out, as every read makes one: it is the most frequent thing that is done here. */
+export function toEntry(row: EntryRow): StoredEntry {
   return {
     incarnation: row[0],
     version: row[1],
@@ -46,25 +46,19 @@ export function toEntry<Value extends Uint8Array | undefined>(
     contentType: row[5] ?? undefined,
     author: row[6] ?? undefined,
     message: row[7] ?? undefined,
-    value,
+    value: row[8],
   };
 }
 
-export type Parameter = null | number | string | Uint8Array;
-
-/** The first row, as its columns, or undefined. */
-export function getRow<Row>(
-  statement: StatementSync,
-  ...parameters: readonly Parameter[]
-): Row | undefined {
-  // `setReturnArrays` changes what comes, and the types do not know of it.
-  return statement.get(...parameters) as unknown as Row | undefined;
+/**
+ * The columns of what a statement's `get` answered. Connections return arrays, which the types of
+ * `node:sqlite` do not know of.
+ */
+export function asRow<Row>(answer: unknown): Row | undefined {
+  return answer as Row | undefined;
 }
 
-/** All rows, each as its columns. */
-export function getRows<Row>(
-  statement: StatementSync,
-  ...parameters: readonly Parameter[]
-): readonly Row[] {
-  return statement.all(...parameters) as unknown as readonly Row[];
+/** The columns of all that a statement's `all` answered. */
+export function asRows<Row>(answer: unknown): readonly Row[] {
+  return answer as readonly Row[];
 }
