@@ -6,6 +6,7 @@ import {
   committed,
   keyOf,
   put,
+  putOne,
   readEntry,
   readOne,
   transaction,
@@ -81,5 +82,37 @@ if (isSelected("mariadb")) {
       assert.match(String(error), /max_allowed_packet is 1048576 bytes.*16M/);
       return failsWith("store_incompatible")(error);
     });
+  });
+
+  test("a full database is named, keeps all that was acknowledged, and still answers reads", async (t) => {
+    const server = await startMariadb({
+      args: ["--innodb-file-per-table=0", "--innodb-data-file-path=ibdata1:12M:autoextend:max:40M"],
+    });
+    t.after(() => server.stop());
+    const log = new RecordedLog();
+    const store = await openMysql(t, freshUrls(server)(), { log });
+    const key = keyOf(unique());
+    const value = randomBytes(200_000);
+    let acknowledged = 0;
+    const fill = async (): Promise<void> => {
+      for (;;) {
+        assert.equal((await putOne(store, key, value)).version, acknowledged + 1);
+        acknowledged += 1;
+      }
+    };
+    await assert.rejects(fill(), failsWith("store_full"));
+    assert.ok(acknowledged > 10);
+    await assert.rejects(putOne(store, key, value), failsWith("store_full"));
+    const errors = log.lines.filter(({ level }) => level === "error");
+    assert.equal(errors.length, 1, "said once");
+    assert.match(String(errors[0]?.message), /no space left/);
+    const page = { order: "oldest-first", after: 0, limit: 1_000 } as const;
+    const history = await store.history(key, page);
+    assert.deepEqual(
+      history.map(({ version }) => version),
+      Array.from({ length: acknowledged }, (_, i) => i + 1),
+    );
+    const entry = await readEntry(store, key, { version: acknowledged });
+    assertBytes(entry.value, value, "the last one that was acknowledged");
   });
 }
