@@ -62,6 +62,10 @@ const MESSAGES: Partial<Record<ErrorCode, string>> = {
   store_unavailable: "The database does not answer, or is too busy. Try again.",
 };
 
+const TLS_MESSAGE =
+  "The store and the database can't agree on TLS. Check the certificate, its host name and the " +
+  `"ssl" option.`;
+
 /** Errors after which the same transaction, under the same commit id, is worth running again. */
 const RETRYABLE: ReadonlySet<number> = new Set([
   1020, // MariaDB: record has changed since last read
@@ -120,9 +124,22 @@ export function isDuplicate(error: unknown): boolean {
   return serverErrorNumber(error) === 1062;
 }
 
+/** The driver's own codes for what is wrong with TLS; no server has answered yet. */
+const TLS_CODES: ReadonlySet<unknown> = new Set([
+  "HANDSHAKE_SSL_ERROR",
+  "HANDSHAKE_NO_SSL_SUPPORT",
+]);
+
+function isTlsError(error: unknown): boolean {
+  for (let inner = error; inner instanceof Error; inner = inner.cause) {
+    if ("code" in inner && TLS_CODES.has(inner.code)) return true;
+  }
+  return false;
+}
+
 /** What opening a store need not wait out: it will not mend by itself. */
 export function isPermanent(error: StateError): boolean {
-  return error.code === "store_denied" || error.code === "store_incompatible";
+  return error.code === "store_denied" || error.code === "store_incompatible" || isTlsError(error);
 }
 
 /** Turns whatever a statement or a connection failed with into what callers see. */
@@ -138,5 +155,6 @@ export function classify(error: unknown, applied: Applied = "no"): StateError {
   // A connection that could not be had keeps the reason as its cause.
   const inner = error instanceof ConnectError ? error.cause : error;
   const code = CODES[serverErrorNumber(inner) ?? 0] ?? "store_unavailable";
-  return new StateError(code, MESSAGES[code] ?? "The database failed.", { cause: error });
+  const message = isTlsError(error) ? TLS_MESSAGE : (MESSAGES[code] ?? "The database failed.");
+  return new StateError(code, message, { cause: error });
 }

@@ -26,25 +26,29 @@ export interface Opening {
 export async function prepare(opening: Opening): Promise<ServerFacts> {
   const { clock, connectTimeoutMs } = opening.store;
   const deadline = clock.monotonic() + connectTimeoutMs;
+  let reason: StateError | undefined;
   for (let waitMs = WAIT_MS_MIN; ; waitMs = Math.min(waitMs * 2, WAIT_MS_MAX)) {
     try {
       return await prepareOnce(opening, deadline);
     } catch (error) {
       const failure = classify(error);
-      const remaining = deadline - clock.monotonic();
       if (isPermanent(failure)) throw failure;
-      if (remaining <= 0) {
-        throw new StateError(
-          failure.code,
-          failure.code === "store_unavailable"
-            ? `The database could not be reached within ${connectTimeoutMs} ms.`
-            : failure.message,
-          { cause: error },
-        );
-      }
+      const remaining = deadline - clock.monotonic();
+      // The last attempt ends because time is up, which says less than the one before it.
+      if (remaining > 0 || reason === undefined) reason = failure;
+      if (remaining <= 0) throw gaveUp(reason, connectTimeoutMs);
       await sleep(Math.min(waitMs, remaining));
     }
   }
+}
+
+function gaveUp(reason: StateError, connectTimeoutMs: number): StateError {
+  if (reason.code !== "store_unavailable") return reason;
+  return new StateError(
+    "store_unavailable",
+    `The database could not be reached within ${connectTimeoutMs} ms.`,
+    { cause: reason.cause },
+  );
 }
 
 async function prepareOnce(opening: Opening, deadline: number): Promise<ServerFacts> {

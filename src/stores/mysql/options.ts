@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import type { ConnectionOptions, SslOptions } from "mysql2";
 import { StateError } from "../../errors.ts";
 
@@ -27,8 +29,10 @@ const IDLE_TIMEOUT_MS_DEFAULT = 60_000;
 type Parameters = Record<string, string>;
 
 /** Options of the driver that a URL may set, under the driver's names, each with its reader. */
-const DRIVER_PARAMETERS: Readonly<Record<string, (text: string, name: string) => unknown>> = {
-  ssl: readSsl,
+const DRIVER_PARAMETERS: Readonly<
+  Record<string, (text: string, name: string, host: string) => unknown>
+> = {
+  ssl: (text, _name, host) => readSsl(text, host),
   socketPath: (text) => text,
   localAddress: (text) => text,
   connectTimeout: readCount,
@@ -106,31 +110,52 @@ function readParameters(url: URL): Parameters {
 }
 
 function driverOptions(url: URL, parameters: Parameters): ConnectionOptions {
+  // The brackets of an IPv6 address belong to the URL alone.
+  const host = url.hostname.replace(/^\[(.*)\]$/, "$1") || "127.0.0.1";
   const options: Record<string, unknown> = {
-    // The brackets of an IPv6 address belong to the URL alone.
-    host: url.hostname.replace(/^\[(.*)\]$/, "$1") || "127.0.0.1",
+    host,
     port: url.port === "" ? 3306 : Number(url.port),
     user: decode(url.username) || "root",
     password: decode(url.password),
   };
   for (const [name, read] of Object.entries(DRIVER_PARAMETERS)) {
     const value = parameters[name];
-    if (value !== undefined) options[name] = read(value, name);
+    if (value !== undefined) options[name] = read(value, name, host);
   }
   return options;
 }
 
-function readSsl(text: string): SslOptions | string | undefined {
-  if (text === "true") return { verifyIdentity: true };
+/**
+ * `true` asks for a certificate of a known authority, for this very host; certificates for addresses
+ * are checked by no driver option. Anything else is the driver's own: a profile, or a JSON object.
+ */
+function readSsl(text: string, host: string): SslOptions | string | undefined {
+  if (text === "true") return { verifyIdentity: isIP(host) === 0 };
   if (text === "false") return undefined;
   if (!text.startsWith("{")) return text;
+  let options: Record<string, unknown>;
   try {
-    return JSON.parse(text) as SslOptions;
+    options = JSON.parse(text) as Record<string, unknown>;
   } catch (error) {
     throw invalid(
       `"ssl" is true, false, a profile of the driver such as Amazon RDS, or a JSON object.`,
       error,
     );
+  }
+  for (const name of ["ca", "cert", "key"]) {
+    const value = options[name];
+    if (typeof value === "string") options[name] = readPem(value, name);
+  }
+  return options;
+}
+
+/** A certificate or key as it stands, or the file that holds it. */
+function readPem(value: string, name: string): string {
+  if (value.includes("-----BEGIN")) return value;
+  try {
+    return readFileSync(value, "utf8");
+  } catch (error) {
+    throw invalid(`The file that "ssl" names as "${name}" can't be read.`, error);
   }
 }
 

@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { promisify } from "node:util";
+import { keyOf, putOne, readEntry, textOf, unique } from "../../src/conformance/build.ts";
+import { StateError } from "../../src/errors.ts";
+import { freshUrls } from "../servers/fresh-url.ts";
+import { startMariadb } from "../servers/mariadb.ts";
+import { removeFolder, temporaryFolder } from "../servers/process.ts";
+import { isSelected } from "../servers/selection.ts";
+import { failsWith, openMysql } from "./mysql-support.ts";
+
+if (isSelected("mariadb")) {
+  const folder = await temporaryFolder("mariadb-tls");
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  await promisify(execFile)("openssl", [
+    ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"],
+    ...["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
+  ]);
+  const server = await startMariadb({
+    args: [`--ssl-cert=${cert}`, `--ssl-key=${key}`, "--require-secure-transport=ON"],
+  });
+  after(async () => {
+    await server.stop();
+    await removeFolder(folder);
+  });
+  const newUrl = freshUrls(server);
+
+  const urlWith = (ssl: string, host = "localhost"): string => {
+    const url = new URL(newUrl());
+    url.hostname = host;
+    url.searchParams.set("ssl", ssl);
+    return url.href;
+  };
+
+  test("a store speaks TLS with a server whose authority is named in the URL", async (t) => {
+    const store = await openMysql(t, urlWith(JSON.stringify({ ca: cert, verifyIdentity: true })));
+    const name = keyOf(unique());
+    await putOne(store, name, "secret");
+    assert.equal(textOf(await readEntry(store, name)), "secret");
+  });
+
+  const refused: Record<string, string> = {
+    "whose authority nobody knows": urlWith("true"),
+    "that goes by another name": urlWith(
+      JSON.stringify({ ca: cert, verifyIdentity: true }),
+      "127.0.0.1",
+    ),
+  };
+  for (const [what, url] of Object.entries(refused)) {
+    test(`a server ${what} is refused at once, with TLS as the reason`, async (t) => {
+      const start = performance.now();
+      await assert.rejects(openMysql(t, url), (error: unknown) => {
+        assert.ok(error instanceof StateError);
+        assert.match(error.message, /TLS/);
+        return failsWith("store_unavailable")(error);
+      });
+      assert.ok(performance.now() - start < 5_000, "without waiting for connectTimeoutMs");
+    });
+  }
+
+  test("a certificate file that is not there is a mistake in the URL", async (t) => {
+    const url = urlWith(JSON.stringify({ ca: join(folder, "none.pem") }));
+    await assert.rejects(openMysql(t, url), failsWith("invalid_parameter"));
+  });
+}
