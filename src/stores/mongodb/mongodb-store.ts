@@ -28,6 +28,7 @@ import type { Item } from "./key-work.ts";
 import { Journal } from "./journal.ts";
 import { readHistory, readKeys } from "./list.ts";
 import { parseMongodbUrl, type MongodbOptions } from "./options.ts";
+import { ReadCache } from "./read-cache.ts";
 import { readEntries } from "./read.ts";
 import type { ServerFacts } from "./settings.ts";
 import { StateCache } from "./state-cache.ts";
@@ -50,27 +51,36 @@ class MongodbStore implements Store {
   readonly #transactor: Transactor;
   readonly #sweep: Sweep;
   readonly #feed: Feed;
+  /** Only a replica set's primary can tell that nothing has been written. */
+  readonly #cache: ReadCache | undefined;
   readonly #failures: FailureLog;
   readonly #closing = new AbortController();
   readonly #underWay = new Set<Promise<unknown>>();
 
   constructor({ database, facts }: Connected, parsed: MongodbOptions, options: StoreOptions) {
     const { clock, log, timeoutMs } = options;
-    const cache = new StateCache(clock);
+    const states = new StateCache(clock);
     this.info = toInfo(parsed.scheme, facts);
     this.#database = database;
+    this.#cache = facts.topology === "replica-set" ? new ReadCache(database) : undefined;
     if (facts.topology === "standalone") database.journal = new Journal();
     this.#options = options;
     this.#readConcern = parsed.readConcern;
-    this.#committer = new KeyCommitter(database, cache, clock);
-    this.#transactor = new Transactor(database, cache, clock);
+    this.#committer = new KeyCommitter(database, states, clock);
+    this.#transactor = new Transactor(database, states, clock);
     this.#sweep = new Sweep(database, clock, timeoutMs);
     this.#feed = new Feed(database, clock, timeoutMs);
     this.#failures = new FailureLog(log, clock);
   }
 
   read(queries: readonly Query[]): Promise<readonly ReadResult[]> {
-    return this.#readCall((deadline) => readEntries(this.#database, queries, deadline));
+    return this.#readCall((deadline) => {
+      const readThrough = (asked: readonly Query[]): Promise<readonly ReadResult[]> =>
+        readEntries(this.#database, asked, deadline);
+      return this.#cache === undefined
+        ? readThrough(queries)
+        : this.#cache.read(queries, deadline, readThrough);
+    });
   }
 
   commit(transactions: readonly Transaction[]): Promise<readonly Outcome[]> {

@@ -15,8 +15,10 @@ export interface Place {
 export type Detail = "time" | "info" | "all";
 
 interface FoundPlace {
+  /** Index of the place. */
   readonly n: number;
-  readonly d: readonly { readonly g: string; readonly e?: EntryDocument }[];
+  readonly g?: string;
+  readonly e?: EntryDocument;
 }
 
 /**
@@ -31,42 +33,38 @@ export async function readPlaces(
   deadline: Deadline,
 ): Promise<readonly (EntryDocument | undefined)[]> {
   if (places.length === 0) return [];
-  const { segments } = database.names;
-  // A key may begin with "$", and would otherwise be taken for the path of a field.
+  // A key that starts with a dollar would be taken for the name of a field.
   const wanted = places.map(({ key, position }, n) => ({ n, k: { $literal: key }, p: position }));
-  const found = await database.aggregate<FoundPlace & Document>(
-    [{ $documents: wanted }, { $lookup: lookup(segments, detail) }, { $project: { n: 1, d: 1 } }],
-    { deadline },
-  );
+  const stages = [
+    { $documents: wanted },
+    { $lookup: lookupIn(database.names.segments) },
+    ...entryStages(detail),
+  ];
+  const found = await database.aggregate<FoundPlace & Document>(stages, { deadline });
   const entries = places.map((): EntryDocument | undefined => undefined);
-  for (const { n, d } of found) {
-    const [segment] = d;
-    if (segment !== undefined && segment.g === places[n]?.incarnation) entries[n] = segment.e;
-  }
+  for (const { n, g, e } of found) if (g === places[n]?.incarnation) entries[n] = e;
   return entries;
 }
 
-function lookup(segments: string, detail: Detail): Document {
+function lookupIn(segments: string): Document {
   const isUpTo = { $and: [{ $eq: ["$k", "$$k"] }, { $lte: ["$s", "$$p"] }] };
-  // Retention takes from the front of a segment, so places are counted from its end.
-  const fromEnd = { $subtract: ["$$p", { $add: ["$s", "$c"] }] };
-  const isInside = { $gte: [{ $add: [fromEnd, { $size: "$e" }] }, 0] };
-  const entry = { $cond: [isInside, { $arrayElemAt: ["$e", fromEnd] }, "$$REMOVE"] };
-  const projections: Record<Detail, Document[]> = {
-    all: [],
-    info: [{ $project: { "e.d": 0 } }],
-    time: [{ $project: { g: 1, "e.a": 1 } }],
-  };
   return {
     from: segments,
     as: "d",
     let: { k: "$k", p: "$p" },
-    pipeline: [
-      { $match: { $expr: isUpTo } },
-      { $sort: { k: 1, s: -1 } },
-      { $limit: 1 },
-      { $project: { _id: 0, g: 1, e: entry } },
-      ...projections[detail],
-    ],
+    pipeline: [{ $match: { $expr: isUpTo } }, { $sort: { k: 1, s: -1 } }, { $limit: 1 }],
   };
+}
+
+/** Takes the entry out of its segment. Retention cuts the front, so places count from the end. */
+function entryStages(detail: Detail): Document[] {
+  const fromEnd = { $subtract: ["$p", { $add: ["$d.s", "$d.c"] }] };
+  const isInside = { $gte: [{ $add: [fromEnd, { $size: "$d.e" }] }, 0] };
+  const entry = { $cond: [isInside, { $arrayElemAt: ["$d.e", fromEnd] }, "$$REMOVE"] };
+  const projections: Record<Detail, Document[]> = {
+    all: [],
+    info: [{ $project: { "e.d": 0 } }],
+    time: [{ $project: { n: 1, g: 1, "e.a": 1 } }],
+  };
+  return [{ $unwind: "$d" }, { $project: { n: 1, g: "$d.g", e: entry } }, ...projections[detail]];
 }
