@@ -14,10 +14,9 @@ import { failsWith, openMysql } from "./mysql-support.ts";
 if (isSelected("mariadb")) {
   const folder = await temporaryFolder("mariadb-tls");
   const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
-  await promisify(execFile)("openssl", [
-    ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"],
-    ...["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
-  ]);
+  const request = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=database";
+  const names = ["-addext", "subjectAltName=DNS:database.example", "-keyout", key, "-out", cert];
+  await promisify(execFile)("openssl", [...request.split(" "), ...names]);
   const server = await startMariadb({
     args: [`--ssl-cert=${cert}`, `--ssl-key=${key}`, "--require-secure-transport=ON"],
   });
@@ -27,15 +26,15 @@ if (isSelected("mariadb")) {
   });
   const newUrl = freshUrls(server);
 
-  const urlWith = (ssl: string, host = "localhost"): string => {
+  const urlWith = (ssl: string): string => {
     const url = new URL(newUrl());
-    url.hostname = host;
+    url.hostname = "localhost";
     url.searchParams.set("ssl", ssl);
     return url.href;
   };
 
   test("a store speaks TLS with a server whose authority is named in the URL", async (t) => {
-    const store = await openMysql(t, urlWith(JSON.stringify({ ca: cert, verifyIdentity: true })));
+    const store = await openMysql(t, urlWith(JSON.stringify({ ca: cert })));
     const name = keyOf(unique());
     await putOne(store, name, "secret");
     assert.equal(textOf(await readEntry(store, name)), "secret");
@@ -43,10 +42,7 @@ if (isSelected("mariadb")) {
 
   const refused: Record<string, string> = {
     "whose authority nobody knows": urlWith("true"),
-    "that goes by another name": urlWith(
-      JSON.stringify({ ca: cert, verifyIdentity: true }),
-      "127.0.0.1",
-    ),
+    "that goes by another name": urlWith(JSON.stringify({ ca: cert, verifyIdentity: true })),
   };
   for (const [what, url] of Object.entries(refused)) {
     test(`a server ${what} is refused at once, with TLS as the reason`, async (t) => {
