@@ -1,4 +1,5 @@
 import { StateError } from "../errors.ts";
+import { CONTENT_TYPE_CHARS_MAX } from "../limits.ts";
 import type { Exchange } from "./exchange.ts";
 import { overloaded } from "./load.ts";
 
@@ -43,9 +44,8 @@ function collect(exchange: Exchange, declared: number, bytesMax: number): Promis
     request.on("end", () => {
       resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
     });
-    request.on("close", () => {
-      if (!request.readableEnded) reject(cutShort());
-    });
+    // After the end this is never called, or does nothing to a promise that is settled.
+    exchange.onCut(() => reject(cutShort()));
   });
 }
 
@@ -72,7 +72,7 @@ const FORM = /^application\/x-www-form-urlencoded(?:[\t ;]|$)/i;
  * The content type to store with a value: as it was sent where it is of use, undefined where it is
  * absent, no media type, too long, or the one that `curl -d` sends whatever the body is.
  */
-export function usefulContentType(sent: string | undefined, charsMax: number): string | undefined {
-  if (sent === undefined || sent.length > charsMax) return undefined;
+export function usefulContentType(sent: string | undefined): string | undefined {
+  if (sent === undefined || sent.length > CONTENT_TYPE_CHARS_MAX) return undefined;
   return MEDIA_TYPE.test(sent) && !FORM.test(sent) ? sent : undefined;
 }

@@ -1,4 +1,4 @@
-import type { Conditions } from "../api.ts";
+import type { Conditions, WriteOptions } from "../api.ts";
 import { StateError } from "../errors.ts";
 import { parseEtags } from "./etag.ts";
 import type { Exchange } from "./exchange.ts";
@@ -14,22 +14,34 @@ export const CAS = optional(
   ),
 );
 
+/** Options are built up by ifs, not by spreading: PUT is where writes spend their time. */
+export type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
+
 /** A request's conditions on the key it writes; an empty object where it has none. */
-export function conditionsOf(exchange: Exchange, cas: number | undefined): Conditions {
+export function conditionsOf(exchange: Exchange, cas: number | undefined): Mutable<Conditions> {
   const { headers } = exchange.request;
   const ifMatch = headers["if-match"];
   const ifNoneMatch = headers["if-none-match"];
-  return {
-    ...(cas === undefined ? {} : { cas }),
-    ...(ifMatch === undefined ? {} : { ifMatch: parseEtags("If-Match", ifMatch, { weak: false }) }),
-    ...(ifNoneMatch === undefined
-      ? {}
-      : { ifNoneMatch: parseEtags("If-None-Match", ifNoneMatch, { weak: true }) }),
-  };
+  const found: Mutable<Conditions> = {};
+  if (cas !== undefined) found.cas = cas;
+  if (ifMatch !== undefined) found.ifMatch = parseEtags("If-Match", ifMatch, { weak: false });
+  if (ifNoneMatch !== undefined) {
+    found.ifNoneMatch = parseEtags("If-None-Match", ifNoneMatch, { weak: true });
+  }
+  return found;
+}
+
+/** A write's conditions and its id, as a PUT and a restore have them. */
+export function writeOptionsOf(exchange: Exchange, cas: number | undefined): Mutable<WriteOptions> {
+  const options: Mutable<WriteOptions> = conditionsOf(exchange, cas);
+  checkRequired(exchange, options);
+  const idempotencyKey = idempotencyKeyOf(exchange);
+  if (idempotencyKey !== undefined) options.idempotencyKey = idempotencyKey;
+  return options;
 }
 
 /** Refuses a write without any condition, where the server was started to want one. */
-export function checkRequired(exchange: Exchange, conditions: Conditions): void {
+function checkRequired(exchange: Exchange, conditions: Conditions): void {
   if (!exchange.server.requireConditions || Object.keys(conditions).length > 0) return;
   throw new StateError(
     "condition_required",
@@ -39,9 +51,9 @@ export function checkRequired(exchange: Exchange, conditions: Conditions): void 
 }
 
 /** The client's id for a write, with or without the quotes of a structured header. */
-export function idempotencyKeyOf(exchange: Exchange): { readonly idempotencyKey?: string } {
+export function idempotencyKeyOf(exchange: Exchange): string | undefined {
   const sent = exchange.header("idempotency-key");
-  if (sent === undefined) return {};
+  if (sent === undefined) return undefined;
   const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(sent);
-  return { idempotencyKey: quoted?.[1]?.replaceAll(/\\(["\\])/g, "$1") ?? sent };
+  return quoted?.[1]?.replaceAll(/\\(["\\])/g, "$1") ?? sent;
 }

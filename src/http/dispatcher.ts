@@ -66,7 +66,8 @@ export class Dispatcher {
         traffic.record(response.statusCode, ms / 1000);
         if (this.#logsRequests) this.#logRequest(request, response.statusCode, ms);
       });
-      const answer = isRefused ? Promise.reject(overloaded()) : handle(route, exchange);
+      const refusal = isRefused ? overloaded() : unclear(request);
+      const answer = refusal === undefined ? route.handle(exchange) : Promise.reject(refusal);
       answer.then(
         (plain) => plain !== undefined && this.#send(exchange, plain),
         (error: unknown) => this.#fail(exchange, route, error),
@@ -79,7 +80,13 @@ export class Dispatcher {
     const { request, response } = exchange;
     // A long answer stays in memory until its reader has taken it.
     if (answer.body.length > HELD_ANSWER_CHARS_MIN) exchange.hold(answer.body.length);
-    send(request, response, answer, { isLast: isClosing, lingerMs: limits.lingerMs });
+    try {
+      send(request, response, answer, { isLast: isClosing, lingerMs: limits.lingerMs });
+    } catch (error) {
+      // A header that `node:http` refuses: nothing is sent yet, and nobody else would answer.
+      this.#failures.record(toStateError(error, false));
+      response.destroy();
+    }
   }
 
   #fail(exchange: Exchange, route: Route, cause: unknown): void {
@@ -93,20 +100,18 @@ export class Dispatcher {
   }
 }
 
-/** A route's own work; whatever it throws, even at once, becomes a rejection. */
-async function handle(route: Route, exchange: Exchange): Promise<Answer | undefined> {
-  const { rawHeaders, httpVersionMajor, httpVersionMinor } = exchange.request;
+/** Refuses what a proxy before this server may have read differently than `node:http` did. */
+function unclear(request: IncomingMessage): StateError | undefined {
+  const { rawHeaders, httpVersionMajor, httpVersionMinor } = request;
   if (httpVersionMajor !== 1) {
-    throw new StateError("invalid_request", "The server speaks HTTP/1.1 and HTTP/1.0.");
+    return new StateError("invalid_request", "The server speaks HTTP/1.1 and HTTP/1.0.");
   }
   const hosts = countHosts(rawHeaders);
-  if (hosts > 1 || (hosts === 0 && httpVersionMinor === 1)) {
-    throw new StateError("invalid_request", 'An HTTP/1.1 request carries one "Host" header.');
-  }
-  return route.handle(exchange);
+  if (hosts === 1 || (hosts === 0 && httpVersionMinor === 0)) return undefined;
+  return new StateError("invalid_request", 'An HTTP/1.1 request carries one "Host" header.');
 }
 
-/** `node:http` keeps the first of several, where a proxy may have looked at another. */
+/** Of several, `node:http` keeps the first, where a proxy may have looked at another. */
 function countHosts(rawHeaders: readonly string[]): number {
   let count = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {

@@ -3,6 +3,7 @@ import { isUtf8 } from "node:buffer";
 import type { HistoryItem } from "../api.ts";
 import type { EntryInfo } from "../store.ts";
 import { JSON_TYPE, type Answer } from "./answer.ts";
+import { usefulContentType } from "./body.ts";
 import { isNamed, parseEtags, toEtag } from "./etag.ts";
 import type { Exchange } from "./exchange.ts";
 import { toHttpDate, toRfc3339 } from "./times.ts";
@@ -15,7 +16,9 @@ export interface JsonValue {
 }
 
 export function toJsonValue(value: Uint8Array): JsonValue {
-  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  const bytes = Buffer.isBuffer(value)
+    ? value
+    : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   if (isUtf8(bytes)) return { value: bytes.toString("utf8") };
   return { value: bytes.toString("base64"), encoding: "base64" };
 }
@@ -63,7 +66,7 @@ function rawAnswer(
 ): Answer {
   const plainType = isUtf8(value) ? "text/plain; charset=utf-8" : "application/octet-stream";
   Object.assign(headers, metadataHeaders(entry), {
-    "Content-Type": entry.contentType ?? plainType,
+    "Content-Type": usefulContentType(entry.contentType) ?? plainType,
     "Repr-Digest": `sha-256=:${Buffer.from(entry.digest, "hex").toString("base64")}:`,
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox",
@@ -73,12 +76,14 @@ function rawAnswer(
 
 /** An entry's metadata as headers. Free text is percent-encoded, as headers are ASCII. */
 function metadataHeaders(info: EntryInfo): Record<string, string> {
+  // The library takes any text, and a header does not.
+  const contentType = usefulContentType(info.contentType);
   return {
     "VSS-Version": String(info.version),
     "VSS-Created-At": toRfc3339(info.createdAt),
     "VSS-Size": String(info.size),
     "VSS-Digest": info.digest,
-    ...(info.contentType === undefined ? {} : { "VSS-Content-Type": info.contentType }),
+    ...(contentType === undefined ? {} : { "VSS-Content-Type": contentType }),
     ...(info.author === undefined ? {} : { "VSS-Author": encodeURIComponent(info.author) }),
     ...(info.message === undefined ? {} : { "VSS-Message": encodeURIComponent(info.message) }),
   };

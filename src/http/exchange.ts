@@ -36,6 +36,7 @@ export class Exchange {
   #heldBytes = 0;
   /** A watch stays open for hours, and is bounded by a count of its own. */
   #isStream = false;
+  #cut: (() => void) | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, server: ServerContext) {
     this.request = request;
@@ -70,8 +71,14 @@ export class Exchange {
     this.server.load.inFlight -= 1;
   }
 
+  /** Has `cut` called where the connection goes while the request is still arriving. */
+  onCut(cut: () => void): void {
+    this.#cut = cut;
+  }
+
   /** Called once, when the response is out or its connection gone. */
   end(): void {
+    if (this.#cut !== undefined && !this.request.complete) this.#cut();
     this.server.load.heldBytes -= this.#heldBytes;
     if (!this.#isStream) this.server.load.inFlight -= 1;
   }

@@ -13,7 +13,10 @@ export interface Route {
   readonly operation?: Operation;
   /** Served however busy the server is, so that it can be looked at. */
   readonly isAlwaysServed?: boolean;
-  /** Answers; or undefined where the response has been written already, as of an event stream. */
+  /**
+   * Answers, and fails only by its promise; undefined where the response has been written already, as
+   * of an event stream.
+   */
   readonly handle: (exchange: Exchange) => Promise<Answer | undefined>;
 }
 

@@ -19,6 +19,7 @@ import { send } from "./answer.ts";
 import { Load } from "./load.ts";
 import { HTTP_LIMITS_DEFAULT, type HttpLimits, type HttpOptions } from "./options.ts";
 import { metricsOf } from "./traffic.ts";
+import { guardStalls } from "./stalls.ts";
 import { ROUTES } from "./routes/index.ts";
 
 /** A server over one state. It does not own the state: close that after the server. */
@@ -50,6 +51,7 @@ export async function createServer(
   app.server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
     app.routing(request, response);
   });
+  guardStalls(app.server, limits.stallTimeoutMs);
   await app.ready();
   return {
     fastify: app,
@@ -88,7 +90,6 @@ function newFastify(limits: HttpLimits): FastifyInstance {
     exposeHeadRoutes: false,
     // During a stop, requests that still come are served, on connections that then close.
     return503OnClosing: false,
-    connectionTimeout: limits.stallTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
     http: {
@@ -97,6 +98,8 @@ function newFastify(limits: HttpLimits): FastifyInstance {
       connectionsCheckingInterval: limits.connectionsCheckMs,
       // Refused by the dispatcher, as a problem document.
       requireHostHeader: false,
+      // Spares a request without a body the life of a stream: a tenth of the time of a short GET.
+      optimizeEmptyRequests: true,
     },
     clientErrorHandler: answerClientError,
     // The router could not decode the path.

@@ -1,11 +1,36 @@
+/** Each second's texts are made once: formatting a date takes longer than looking up a key. */
+class SecondTexts {
+  readonly #format: (date: Date) => string;
+  readonly #texts = new Map<number, string>();
+
+  constructor(format: (date: Date) => string) {
+    this.#format = format;
+  }
+
+  at(second: number): string {
+    const known = this.#texts.get(second);
+    if (known !== undefined) return known;
+    if (this.#texts.size >= SECONDS_MAX) this.#texts.clear();
+    const text = this.#format(new Date(second * 1000));
+    this.#texts.set(second, text);
+    return text;
+  }
+}
+
+const SECONDS_MAX = 4_096;
+
+const httpDates = new SecondTexts((date) => date.toUTCString());
+const rfc3339Seconds = new SecondTexts((date) => date.toISOString().slice(0, -"000Z".length));
+
 /** A moment as JSON and parameters have it: RFC 3339 in UTC with milliseconds. */
 export function toRfc3339(ms: number): string {
-  return new Date(ms).toISOString();
+  const second = Math.floor(ms / 1000);
+  return `${rfc3339Seconds.at(second)}${String(ms - second * 1000).padStart(3, "0")}Z`;
 }
 
 /** A moment as HTTP headers have it, in whole seconds. */
 export function toHttpDate(ms: number): string {
-  return new Date(ms).toUTCString();
+  return httpDates.at(Math.floor(ms / 1000));
 }
 
 const RFC_3339 =

@@ -16,8 +16,8 @@ export const livez: Route = {
     query,
     answer: { description: "It does.", content: { "application/json": STATUS } },
   },
-  handle(exchange) {
+  async handle(exchange) {
     query(exchange.url);
-    return Promise.resolve(jsonAnswer({ status: "live" }, { "Cache-Control": "no-store" }));
+    return jsonAnswer({ status: "live" }, { "Cache-Control": "no-store" });
   },
 };

@@ -1,6 +1,7 @@
-import { AUTHOR_CHARS_MAX, CONTENT_TYPE_CHARS_MAX, MESSAGE_CHARS_MAX } from "../../limits.ts";
+import type { PutOptions } from "../../api.ts";
+import { AUTHOR_CHARS_MAX, MESSAGE_CHARS_MAX } from "../../limits.ts";
 import { readBody, usefulContentType } from "../body.ts";
-import { CAS, checkRequired, conditionsOf, idempotencyKeyOf } from "../conditions.ts";
+import { CAS, writeOptionsOf, type Mutable } from "../conditions.ts";
 import { keyOf } from "../path.ts";
 import { optional, queryParser, text } from "../query.ts";
 import type { Route } from "../route.ts";
@@ -41,17 +42,13 @@ export const put: Route = {
   async handle(exchange) {
     const { server } = exchange;
     const key = keyOf(exchange.url);
-    const { cas, ...about } = query(exchange.url);
-    const conditions = conditionsOf(exchange, cas);
-    checkRequired(exchange, conditions);
-    const contentType = usefulContentType(exchange.header("content-type"), CONTENT_TYPE_CHARS_MAX);
+    const { cas, message, author } = query(exchange.url);
+    const options: Mutable<PutOptions> = writeOptionsOf(exchange, cas);
+    const contentType = usefulContentType(exchange.header("content-type"));
+    if (contentType !== undefined) options.contentType = contentType;
+    if (message !== undefined) options.message = message;
+    if (author !== undefined) options.author = author;
     const value = await readBody(exchange, server.maxValueBytes);
-    const written = await server.state.put(key, value, {
-      ...conditions,
-      ...idempotencyKeyOf(exchange),
-      ...about,
-      ...(contentType === undefined ? {} : { contentType }),
-    });
-    return writtenAnswer(exchange, written);
+    return writtenAnswer(exchange, await server.state.put(key, value, options));
   },
 };

@@ -1,7 +1,7 @@
 import type { Which } from "../../api.ts";
 import { StateError } from "../../errors.ts";
 import { AUTHOR_CHARS_MAX, MESSAGE_CHARS_MAX } from "../../limits.ts";
-import { CAS, checkRequired, conditionsOf, idempotencyKeyOf } from "../conditions.ts";
+import { CAS, writeOptionsOf } from "../conditions.ts";
 import { keyOf } from "../path.ts";
 import { integer, invalidParameter, moment, optional, queryParser, text } from "../query.ts";
 import type { Route } from "../route.ts";
@@ -43,15 +43,9 @@ export const restore: Route = {
   async handle(exchange) {
     const key = keyOf(exchange.url);
     const { version, at, cas, ...about } = query(exchange.url);
-    const conditions = conditionsOf(exchange, cas);
     const from = toWhich(version, at);
-    checkRequired(exchange, conditions);
-    const written = await exchange.server.state.restore(key, {
-      from,
-      ...conditions,
-      ...idempotencyKeyOf(exchange),
-      ...about,
-    });
+    const options = writeOptionsOf(exchange, cas);
+    const written = await exchange.server.state.restore(key, { from, ...options, ...about });
     if (written === undefined) {
       throw new StateError("version_not_found", "The key does not exist, or has no such version.");
     }

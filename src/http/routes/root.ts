@@ -26,14 +26,12 @@ export const root: Route = {
     answer: { description: "Links.", content: { "application/json": { type: "object" } } },
     others: { 302: "To the web UI, for a browser." },
   },
-  handle(exchange) {
+  async handle(exchange) {
     query(exchange.url);
     const isBrowser =
       pickType(exchange.header("accept"), ["application/json", "text/html"]) === "text/html";
-    return Promise.resolve(
-      isBrowser
-        ? { status: 302, headers: { Location: LINKS.ui, Vary: "Accept" }, body: "" }
-        : jsonAnswer({ name: "Versioned State Server", links: LINKS }, { Vary: "Accept" }),
-    );
+    return isBrowser
+      ? { status: 302, headers: { Location: LINKS.ui, Vary: "Accept" }, body: "" }
+      : jsonAnswer({ name: "Versioned State Server", links: LINKS }, { Vary: "Accept" });
   },
 };

@@ -97,8 +97,14 @@ export const transactions: Route = {
   async handle(exchange) {
     query(exchange.url);
     const bytes = await readBody(exchange, BODY_BYTES_MAX);
-    const request = { ...toRequest(parseBody(bytes)), ...idempotencyKeyOf(exchange) };
-    return toAnswer(await exchange.server.state.transact(request));
+    const request = toRequest(parseBody(bytes));
+    const idempotencyKey = idempotencyKeyOf(exchange);
+    return toAnswer(
+      await exchange.server.state.transact({
+        ...request,
+        ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+      }),
+    );
   },
 };
 
