@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -50,21 +50,23 @@ export async function startOwnRedis(options: RedisOptions = {}): Promise<RedisSe
   }
 }
 
-async function startNode(folder: string, options: RedisOptions): Promise<RedisServer> {
+async function startNode(
+  folder: string,
+  options: RedisOptions & { readonly config?: string },
+): Promise<RedisServer> {
   const port = await freePort();
-  const { appendfsync = "always", args = [] } = options;
-  const settings = {
-    bind: "127.0.0.1",
-    port: `${port}`,
-    dir: folder,
-    save: "",
-    appendonly: "yes",
-    appendfsync,
-    "repl-diskless-sync-delay": "0",
-  };
+  const { appendfsync = "always", args = [], config } = options;
+  const place = { bind: "127.0.0.1", port: `${port}`, dir: folder };
+  const store = { save: "", appendonly: "yes", appendfsync, "repl-diskless-sync-delay": "0" };
+  // A sentinel has a file of its own, which it writes to, and stores nothing else.
+  const settings = Object.entries({ ...place, ...(config === undefined ? store : {}) });
   const server = new ServerProcess(
     "redis-server",
-    [...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]), ...args],
+    [
+      ...(config === undefined ? [] : [config]),
+      ...settings.flatMap(([name, value]) => [`--${name}`, value]),
+      ...args,
+    ],
     join(folder, "redis.log"),
   );
   const start = (): Promise<void> => server.start(() => answersPing(port)).catch(explainMissing);
@@ -200,6 +202,70 @@ async function allAgree(nodes: readonly RedisServer[]): Promise<void> {
     const known = `cluster_known_nodes:${nodes.length}`;
     return infos.every((info) => info.includes("cluster_state:ok") && info.includes(known));
   });
+}
+
+export interface RedisSentinel extends TestServer {
+  readonly primary: RedisServer;
+  readonly replica: RedisServer;
+}
+
+const MASTER_NAME = "vss-master";
+
+/** Starts a primary, a replica and three sentinels, two of which decide on a failover. */
+export async function startRedisSentinel(downAfterMs = 1000): Promise<RedisSentinel> {
+  const folder = await temporaryFolder("redis-sentinel");
+  const nodes: RedisServer[] = [];
+  try {
+    const own = (name: string): string => join(folder, name);
+    for (const name of ["primary", "replica", "one", "two", "three"]) await mkdir(own(name));
+    const primary = await startNode(own("primary"), {});
+    nodes.push(primary);
+    const replica = await startNode(own("replica"), {
+      args: ["--replicaof", "127.0.0.1", `${primary.port}`],
+    });
+    nodes.push(replica);
+    for (const name of ["one", "two", "three"]) {
+      nodes.push(await startSentinelNode(own(name), primary.port, downAfterMs));
+    }
+    const sentinels = nodes.slice(2);
+    await waitUntil("sentinels that know each other and the replica", async () => {
+      const lines = `SENTINEL MASTER ${MASTER_NAME}`;
+      const infos = await Promise.all(sentinels.map(({ port }) => command(port, lines)));
+      return infos.every(
+        (info) =>
+          /num-slaves\r\n\$1\r\n1\r/.test(info) && /num-other-sentinels\r\n\$1\r\n2\r/.test(info),
+      );
+    });
+    return {
+      url: `redis-sentinel://${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(",")}/${MASTER_NAME}`,
+      primary,
+      replica,
+      signal: (name) => nodes.forEach((node) => node.signal(name)),
+      restart: async () => {
+        await Promise.all(nodes.map((node) => node.restart()));
+      },
+      stop: () => stopAll(nodes, folder),
+    };
+  } catch (error) {
+    await stopAll(nodes, folder);
+    throw error;
+  }
+}
+
+async function startSentinelNode(
+  folder: string,
+  primaryPort: number,
+  downAfterMs: number,
+): Promise<RedisServer> {
+  const config = join(folder, "sentinel.conf");
+  const lines = [
+    "bind 127.0.0.1",
+    `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${primaryPort} 2`,
+    `sentinel down-after-milliseconds ${MASTER_NAME} ${downAfterMs}`,
+    `sentinel failover-timeout ${MASTER_NAME} 5000`,
+  ];
+  await writeFile(config, `${lines.join("\n")}\n`);
+  return startNode(folder, { config, args: ["--sentinel"] });
 }
 
 async function stopAll(nodes: readonly RedisServer[], folder: string): Promise<void> {

@@ -16,6 +16,8 @@ const CODE_FORM = /^(?:ERR Error running script .*?: -)?([A-Z]+)\b/;
 export function classify(error: unknown): Failure {
   if (error instanceof ErrorReply) {
     const code = CODE_FORM.exec(error.message)?.[1] ?? "ERR";
+    // A primary that became a replica while a WAIT was under way.
+    if (code === "UNBLOCKED") return { kind: "lost", cause: error };
     return { kind: "refused", code, cause: error };
   }
   if (error instanceof ClientOfflineError || error instanceof ClientClosedError) {

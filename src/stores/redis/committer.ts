@@ -7,19 +7,16 @@ import { decodeCommit, encodeCommit } from "./commit-codec.ts";
 import { COMMIT_SCRIPT } from "./commit-script.ts";
 import type { Connection, Reply } from "./connection.ts";
 import { sendScript, withScript, type Executor, type ScriptCall } from "./executor.ts";
+import type { Replicas } from "./replicas.ts";
 import { partitionOf, type Partition } from "./schema.ts";
 
 /** Writes and reads in one script: about 5 ms of Redis's time. A single transaction may hold more. */
 const SCRIPT_ITEMS_MAX = 1024;
 
-/** Longest wait for replicas in one WAIT; it has to end before the connection counts as dead. */
-const WAIT_MS_MAX = 1000;
-
 export interface CommitterOptions {
   readonly executor: Executor;
   readonly partitions: readonly Partition[];
-  /** How many replicas must confirm a write. */
-  readonly replicas: number;
+  readonly replicas: Replicas;
   readonly clock: Clock;
 }
 
@@ -169,23 +166,10 @@ export class Committer {
     call: ScriptCall,
     { isRedirected, deadline }: { readonly isRedirected: boolean; readonly deadline: number },
   ): Promise<Reply> {
-    const { replicas } = this.#options;
     const sent = sendScript(connection, call, isRedirected);
-    if (replicas === 0) return sent;
-    const [reply] = await Promise.all([sent, this.#confirm(connection, deadline)]);
+    // Asked in the same turn, so that the scripts of one node share one WAIT.
+    const [reply] = await Promise.all([sent, this.#options.replicas.confirm(connection, deadline)]);
     return reply;
-  }
-
-  /** Waits until enough replicas have what was sent before. */
-  async #confirm(connection: Connection, deadline: number): Promise<void> {
-    const { replicas, clock } = this.#options;
-    let confirmed = 0;
-    for (;;) {
-      const leftMs = Math.floor(deadline - clock.monotonic());
-      if (leftMs <= 0) throw tooFewReplicas(confirmed, replicas);
-      confirmed = await connection.confirm(replicas, Math.min(leftMs, WAIT_MS_MAX));
-      if (confirmed >= replicas) return;
-    }
   }
 }
 
@@ -210,12 +194,4 @@ function splitByItems(transactions: readonly Transaction[]): readonly (readonly 
 function failAll(error: unknown, transactions: readonly Transaction[]): readonly Outcome[] {
   if (!(error instanceof StateError)) throw error;
   return transactions.map(() => ({ outcome: "failed", error }));
-}
-
-function tooFewReplicas(confirmed: number, asked: number): StateError {
-  return new StateError(
-    "outcome_unknown",
-    `Redis has made the write, but only ${confirmed} of ${asked} replicas confirmed it in time. ` +
-      "A failover could undo it. Read the key, or send the same request again.",
-  );
 }

@@ -1,5 +1,5 @@
 import type { Setting } from "../../store.ts";
-import { classify } from "./classify.ts";
+import { classify, toStateError } from "./classify.ts";
 import type { Connection } from "./connection.ts";
 import type { RedisOptions } from "./options.ts";
 
@@ -12,8 +12,6 @@ export interface Survey {
 
 /** One server's settings and state by name. A name is missing where the server does not show it. */
 export type ServerFacts = ReadonlyMap<string, string>;
-
-type Verdict = Setting["verdict"];
 
 interface Rule {
   readonly name: string;
@@ -69,6 +67,14 @@ const CONFIG_NAMES = [
 
 /** Reads what one server shows of itself. Managed services often deny CONFIG. */
 export async function readFacts(connection: Connection): Promise<ServerFacts> {
+  try {
+    return await read(connection);
+  } catch (error) {
+    throw toStateError(classify(error), false);
+  }
+}
+
+async function read(connection: Connection): Promise<ServerFacts> {
   const facts = new Map<string, string>();
   const info = String(await connection.send(["INFO"]));
   for (const [, name = "", value = ""] of info.matchAll(/^([^#:\r\n]+):([^\r\n]*)/gm)) {
@@ -88,19 +94,17 @@ export async function readFacts(connection: Connection): Promise<ServerFacts> {
 }
 
 /** Judges the settings of all servers; the worst one counts. */
-export function survey(
-  servers: readonly ServerFacts[],
-  { redis, replicas }: { readonly redis: RedisOptions; readonly replicas: number },
-): Survey {
+export function survey(servers: readonly ServerFacts[], redis: RedisOptions): Survey {
   const settings = RULES.map((rule) => judge(rule, servers)).filter(
     ({ name }) => !isIrrelevant(name, servers),
   );
   // Where there is no replica there is no failover that could lose anything.
-  const canFailOver = replicas > 0 || Math.max(...servers.map(countReplicas)) > 0;
-  if (canFailOver) settings.push(judgeReplicas(servers, replicas));
+  const hasReplicas = Math.max(...servers.map(countReplicas)) > 0;
+  const canFailOver = (redis.replicas ?? 0) > 0 || hasReplicas;
+  if (canFailOver) settings.push(judgeReplicas(servers, redis.replicas));
   return {
     product: describeProduct(servers, redis),
-    promise: describePromise(settings, { canFailOver, replicas }),
+    promise: describePromise(settings, { canFailOver, replicas: redis.replicas }),
     settings,
   };
 }
@@ -126,23 +130,24 @@ function countReplicas(facts: ServerFacts): number {
   return Number(facts.get("connected_slaves") ?? 0);
 }
 
-/** How many replicas every server has at least. */
-export function connectedReplicas(servers: readonly ServerFacts[]): number {
-  return Math.min(...servers.map(countReplicas));
-}
-
-function judgeReplicas(servers: readonly ServerFacts[], replicas: number): Setting {
-  const needed = Math.min(
-    ...servers.map((facts) => Number(facts.get("min-replicas-to-write") ?? 0)),
-  );
+function judgeReplicas(servers: readonly ServerFacts[], asked: number | undefined): Setting {
   const name = "replicas that confirm a write";
-  const verdict: Verdict = replicas > 0 ? "ok" : "weak";
-  if (verdict === "ok") return { name, value: String(replicas), verdict };
+  if (asked === 0) {
+    const advice = "A failover loses the latest writes. Leave replicas=0 out of the store's URL.";
+    return { name, value: "0", verdict: "weak", advice };
+  }
+  if (asked !== undefined) return { name, value: String(asked), verdict: "ok" };
+  const value = "1 while one is connected";
+  if (servers.every((facts) => Number(facts.get("min-replicas-to-write") ?? 0) > 0)) {
+    return { name, value, verdict: "ok" };
+  }
   return {
     name,
-    value: `0 (min-replicas-to-write ${needed})`,
-    verdict,
-    advice: "A failover loses the latest writes. Add replicas, and replicas=1 to the store's URL.",
+    value,
+    verdict: "weak",
+    advice:
+      "A failover just after the replica was lost loses writes. Set min-replicas-to-write to 1, or " +
+      "replicas=1 in the store's URL; writes then wait for a replica.",
   };
 }
 
@@ -158,13 +163,18 @@ function describeProduct(servers: readonly ServerFacts[], redis: RedisOptions): 
 
 function describePromise(
   settings: readonly Setting[],
-  { canFailOver, replicas }: { readonly canFailOver: boolean; readonly replicas: number },
+  {
+    canFailOver,
+    replicas,
+  }: { readonly canFailOver: boolean; readonly replicas: number | undefined },
 ): string {
   const valueOf = (name: string): string | undefined =>
     settings.find((setting) => setting.name === name)?.value;
   const sentences = [describeDisk(valueOf("appendonly"), valueOf("appendfsync"))];
-  if (replicas > 0) {
-    sentences.push(`It is confirmed by ${replicas} ${replicas === 1 ? "replica" : "replicas"}.`);
+  if (canFailOver && replicas === undefined) {
+    sentences.push("A replica has confirmed it, while one is connected.");
+  } else if (replicas !== undefined && replicas > 0) {
+    sentences.push(`${replicas} ${replicas === 1 ? "replica has" : "replicas have"} confirmed it.`);
   }
   if (canFailOver) {
     sentences.push("A failover is best effort: it can lose acknowledged writes.");

@@ -27,7 +27,8 @@ import { Keeper } from "./keeper.ts";
 import { Lister } from "./lister.ts";
 import { parseRedisUrl } from "./options.ts";
 import { Reader } from "./reader.ts";
-import { connectedReplicas, readFacts, survey } from "./settings.ts";
+import { Replicas } from "./replicas.ts";
+import { readFacts, survey } from "./settings.ts";
 import { assertVersion, setUp } from "./setup.ts";
 import { Topology } from "./topology.ts";
 
@@ -47,9 +48,8 @@ export async function open(url: string, options: StoreOptions): Promise<Store> {
       return await RedisStore.open(connection, topology, deadline);
     } catch (error) {
       topology.close();
-      const isAway = error instanceof StateError && error.code === "store_unavailable";
+      if (!(error instanceof StateError) || error.code !== "store_unavailable") throw error;
       const hasTime = options.clock.monotonic() + OPEN_RETRY_DELAY_MS < deadline;
-      if (!isAway) throw error;
       if (!hasTime) throw unreachable(options.connectTimeoutMs, error);
       await sleep(OPEN_RETRY_DELAY_MS);
     }
@@ -102,7 +102,7 @@ class RedisStore implements Store {
     const { clock } = options;
     const executor = new Executor(topology, clock);
     const partitions = await setUp(executor, redis, deadline);
-    const replicas = redis.replicas ?? (connectedReplicas(servers) > 0 ? 1 : 0);
+    const replicas = new Replicas(redis.replicas, clock);
     const ringer = new Ringer();
     const [only] = partitions;
     const isPushed = partitions.length === 1 && only !== undefined;
@@ -121,7 +121,7 @@ class RedisStore implements Store {
     };
     const info: StoreInfo = {
       scheme: redis.scheme,
-      ...survey(servers, { redis, replicas }),
+      ...survey(servers, redis),
       writeLanes: WRITE_LANES,
       readLanes: READ_LANES,
       transactions: isPushed ? "any-keys" : "one-tag",

@@ -1,0 +1,82 @@
+import { StateError } from "../../errors.ts";
+import type { Clock } from "../../telemetry/clock.ts";
+import type { Connection } from "./connection.ts";
+
+/** Longest wait in one WAIT, in milliseconds; it has to end before the connection counts as dead. */
+const WAIT_MS_MAX = 1000;
+/** How old what is known of a server's replicas may be, in milliseconds. */
+const KNOWN_FOR_MS = 1000;
+/** Kept of the deadline, so that a shortage is told as such, in milliseconds. */
+const MARGIN_MS = 250;
+
+/** What a server said of its replicas in one session. */
+interface Known {
+  readonly session: object;
+  readonly askedAt: number;
+  readonly facts: Promise<{ readonly isPrimary: boolean; readonly replicas: number }>;
+}
+
+/**
+ * Has replicas confirm what was written. Where the store's URL names a number, so many have to; else
+ * one has to as long as the server has any. A server whose only replica took over its place, or is
+ * gone, would otherwise never have another write acknowledged.
+ */
+export class Replicas {
+  readonly #asked: number | undefined;
+  readonly #clock: Clock;
+  readonly #known = new WeakMap<Connection, Known>();
+
+  constructor(asked: number | undefined, clock: Clock) {
+    this.#asked = asked;
+    this.#clock = clock;
+  }
+
+  /** Answers when what was sent before on this connection is confirmed. */
+  async confirm(connection: Connection, deadline: number): Promise<void> {
+    if (this.#asked === 0) return;
+    const { session } = connection;
+    let needed = this.#asked ?? (await this.#countNeeded(connection));
+    let confirmed = 0;
+    while (confirmed < needed) {
+      const leftMs = Math.floor(deadline - MARGIN_MS - this.#clock.monotonic());
+      if (leftMs <= 0) throw tooFew(confirmed, needed);
+      if (connection.session !== session) throw new Error("the connection was lost before WAIT");
+      confirmed = await connection.confirm(needed, Math.min(leftMs, WAIT_MS_MAX));
+      if (confirmed >= needed) return;
+      const { isPrimary } = await this.#ask(connection).facts;
+      if (!isPrimary) throw new Error("the server has become a replica");
+      needed = this.#asked ?? (await this.#countNeeded(connection));
+    }
+  }
+
+  async #countNeeded(connection: Connection): Promise<number> {
+    const known = this.#known.get(connection);
+    if (known === undefined || known.session !== connection.session) {
+      return Math.min(1, (await this.#ask(connection).facts).replicas);
+    }
+    if (this.#clock.monotonic() - known.askedAt > KNOWN_FOR_MS) this.#ask(connection);
+    return Math.min(1, (await known.facts).replicas);
+  }
+
+  #ask(connection: Connection): Known {
+    const { session } = connection;
+    const facts = connection.send(["INFO", "replication"]).then((reply) => {
+      const info = String(reply);
+      const replicas = Number(/^connected_slaves:(\d+)/m.exec(info)?.[1] ?? 0);
+      return { isPrimary: /^role:master/m.test(info), replicas };
+    });
+    const known = { session, askedAt: this.#clock.monotonic(), facts };
+    this.#known.set(connection, known);
+    // Whoever needs the answer awaits it too; a failure is asked for anew.
+    facts.catch(() => this.#known.delete(connection));
+    return known;
+  }
+}
+
+function tooFew(confirmed: number, needed: number): StateError {
+  return new StateError(
+    "outcome_unknown",
+    `Redis has made the write, but only ${confirmed} of ${needed} replicas confirmed it in time, so ` +
+      "a failover could undo it. Read the key, or send the same request again.",
+  );
+}

@@ -1,0 +1,314 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  commit,
+  committed,
+  keyOf,
+  put,
+  putMany,
+  putOne,
+  readEntry,
+  textOf,
+  transaction,
+  unique,
+} from "../../src/conformance/build.ts";
+import type { Key } from "../../src/key.ts";
+import type { Change, Store } from "../../src/store.ts";
+import { encodeCommit } from "../../src/stores/redis/commit-codec.ts";
+import { COMMIT_SCRIPT } from "../../src/stores/redis/commit-script.ts";
+import { READ_SCRIPT } from "../../src/stores/redis/scripts.ts";
+import { partitionNames } from "../../src/stores/redis/schema.ts";
+import { freshUrls } from "../servers/fresh-url.ts";
+import { waitUntil } from "../servers/process.ts";
+import { startOwnRedis } from "../servers/redis.ts";
+import { isSelected } from "../servers/selection.ts";
+import { failsWith, firstWith, Proxy, RecordedLog, type Verdict } from "./mysql-support.ts";
+import { openRedis, prefixOf, redisCommand, upTo, versionsOf } from "./redis-support.ts";
+
+if (isSelected("redis")) {
+  const server = await startOwnRedis({ appendfsync: "always" });
+  after(() => server.stop());
+  const newUrl = freshUrls(server);
+
+  const losses: readonly { readonly what: string; readonly verdict: Verdict }[] = [
+    { what: "whose answer is lost", verdict: "cut-answer" },
+    { what: "that is lost on its way", verdict: "cut" },
+    { what: "that arrives after its connection was given up", verdict: "cut-and-pass-late" },
+    { what: "that vanishes on a connection that says nothing more", verdict: "swallow" },
+  ];
+
+  for (const { what, verdict } of losses) {
+    test(`a commit ${what} is applied once, and answered`, async (t) => {
+      const proxy = await Proxy.start(t, newUrl());
+      const store = await openRedis(t, proxy.url);
+      const key = keyOf(unique());
+      await putOne(store, key, "first");
+      proxy.decide = firstWith(COMMIT_SCRIPT.sha, verdict);
+      assert.equal((await putOne(store, key, "second")).version, 2);
+      await sleep(verdict === "cut-and-pass-late" ? 500 : 0);
+      assert.deepEqual(await versionsOf(store, key), [1, 2]);
+      assert.equal((await putOne(store, key, "third")).version, 3);
+      assert.equal(textOf(await readEntry(store, key, { version: 2 })), "second");
+    });
+  }
+
+  test("a batch whose answer is lost is answered item by item as it was decided", async (t) => {
+    const proxy = await Proxy.start(t, newUrl());
+    const store = await openRedis(t, proxy.url);
+    const key = keyOf(unique());
+    await putOne(store, key, "old");
+    proxy.decide = firstWith(COMMIT_SCRIPT.sha, "cut-answer");
+    const [swapped, refused, removed] = await store.commit([
+      transaction({
+        conditions: [{ kind: "version", key, version: 1 }],
+        puts: [put(key, "new")],
+        reads: [key],
+      }),
+      transaction({ conditions: [{ kind: "version", key, version: 1 }], puts: [put(key, "x")] }),
+      transaction({ deletes: [key], reads: [key] }),
+    ]);
+    assert.ok(swapped?.outcome === "committed" && removed?.outcome === "committed");
+    assert.equal(swapped.puts[0]?.version, 2);
+    assert.equal(textOf(swapped.reads[0]), "old");
+    assert.equal(refused?.outcome, "conflict");
+    assert.deepEqual(removed.deletes, [{ versions: 2 }]);
+    assert.equal(textOf(removed.reads[0]), "new");
+  });
+
+  test("a commit whose large reads are lost is not made again, and says so", async (t) => {
+    const proxy = await Proxy.start(t, newUrl());
+    const store = await openRedis(t, proxy.url);
+    const key = keyOf(unique());
+    await putOne(store, key, Buffer.alloc(2 * 1024 * 1024, 65));
+    proxy.decide = firstWith(COMMIT_SCRIPT.sha, "cut-answer");
+    await assert.rejects(
+      commit(store, { puts: [put(key, "next")], reads: [key] }),
+      failsWith("outcome_unknown", "unknown"),
+    );
+    assert.deepEqual(await versionsOf(store, key), [1, 2]);
+  });
+
+  test("a read whose answer is lost is made again", async (t) => {
+    const proxy = await Proxy.start(t, newUrl());
+    const store = await openRedis(t, proxy.url);
+    const key = keyOf(unique());
+    await putOne(store, key, "value");
+    proxy.decide = firstWith(READ_SCRIPT.sha, "cut-answer");
+    assert.equal(textOf(await readEntry(store, key, "latest")), "value");
+  });
+
+  test("a copy of a commit that comes after its writer's next one is refused", async (t) => {
+    const url = newUrl();
+    const store = await openRedis(t, url);
+    const key = keyOf(unique());
+    const names = partitionNames(prefixOf(url), 0);
+    const send = async (number: number, value: string): Promise<unknown> => {
+      const transactions = [transaction({ puts: [put(key, value)] })];
+      const call = encodeCommit(transactions, names, { writer: "w", number }, Date.now());
+      // As text the plan survives only where it is ASCII, so it goes as the store sends it.
+      const { createClient } = await import("redis");
+      const client = createClient({ url: server.url, RESP: 2 });
+      await client.connect();
+      try {
+        const keys = [String(call.keys.length), ...call.keys];
+        return await client.sendCommand(["EVAL", COMMIT_SCRIPT.source, ...keys, ...call.args]);
+      } finally {
+        client.destroy();
+      }
+    };
+    await send(1, "one");
+    await send(2, "two");
+    await send(2, "two");
+    await assert.rejects(send(1, "one"), /VSSSUPERSEDED/);
+    assert.deepEqual(await versionsOf(store, key), [1, 2]);
+  });
+
+  test("a paused Redis: calls end by their deadline, and go on when it does", async (t) => {
+    const store = await openRedis(t, newUrl(), { timeoutMs: 2500 });
+    const keys = Array.from({ length: 8 }, () => keyOf(unique()));
+    for (const key of keys) await putOne(store, key, "before");
+    server.signal("SIGSTOP");
+    const started = performance.now();
+    try {
+      const writes = keys.map((key) => putOne(store, key, "during"));
+      const results = await Promise.allSettled([...writes, readEntry(store, keys[0]!, "latest")]);
+      const tookMs = performance.now() - started;
+      assert.ok(tookMs < 3500, `settled after ${tookMs} ms`);
+      for (const result of results.slice(0, -1)) {
+        assert.ok(result.status === "rejected");
+        assert.ok(failsWith("outcome_unknown", "unknown")(result.reason), String(result.reason));
+      }
+      const read = results.at(-1);
+      assert.ok(read?.status === "rejected" && failsWith("store_unavailable")(read.reason));
+    } finally {
+      server.signal("SIGCONT");
+    }
+    const resumed = performance.now();
+    await waitUntil("a write", () => putOne(store, keys[0]!, "after").then(Boolean, () => false));
+    assert.ok(performance.now() - resumed < 2000, "back within two seconds");
+    for (const key of keys.slice(1)) {
+      const versions = await versionsOf(store, key);
+      assert.ok(versions.length <= 2, "an unknown write is there once or not at all");
+    }
+  });
+
+  test("kill -9 under load loses nothing that was acknowledged, and repeats nothing", async (t) => {
+    const log = new RecordedLog();
+    const store = await openRedis(t, newUrl(), { timeoutMs: 3000, log });
+    const keys = Array.from({ length: 20 }, () => keyOf(unique()));
+    const load = new Load(store, keys);
+    const seen = new Map<Key, number>();
+    const stopFollowing = new AbortController();
+    const following = follow(store, stopFollowing.signal, seen);
+    for (let round = 0; round < 3; round += 1) {
+      await load.untilMore(200);
+      server.signal("SIGKILL");
+      await server.restart();
+      const back = performance.now();
+      await load.untilMore(20);
+      assert.ok(performance.now() - back < 2000, "writes go on within two seconds");
+    }
+    await load.stop();
+    await load.check(store);
+    await waitUntil("the feed", async () => {
+      const ends = await Promise.all(keys.map((key) => readEntry(store, key, "latest")));
+      return keys.every((key, i) => seen.get(key) === ends[i]?.version);
+    });
+    stopFollowing.abort();
+    await following;
+    const messages = new Set(log.lines.map(({ message }) => message));
+    assert.ok(messages.has("Redis is away; reconnecting") && messages.has("Redis is back"));
+  });
+
+  test("while Redis is away calls fail at once, with nothing written", async (t) => {
+    const own = await startOwnRedis();
+    t.after(() => own.stop());
+    const store = await openRedis(t, own.url, { timeoutMs: 2000 });
+    const key = keyOf(unique());
+    await putOne(store, key, "before");
+    own.signal("SIGKILL");
+    // The first may have been sent just before the end.
+    await waitUntil("an outage", () =>
+      putOne(store, key, "x").then(() => false, failsWith("store_unavailable")),
+    );
+    const started = performance.now();
+    await assert.rejects(putOne(store, key, "x"), failsWith("store_unavailable"));
+    await assert.rejects(readEntry(store, key, "latest"), failsWith("store_unavailable"));
+    assert.ok(performance.now() - started < 500, "once it is known to be away, nobody waits");
+    await own.restart();
+    await waitUntil("a read", () => readEntry(store, key, "latest").then(Boolean, () => false));
+    assert.deepEqual(await versionsOf(store, key), [1]);
+  });
+
+  test("a follower of a Redis that lost the end of its feed is told that it can't go on", async (t) => {
+    const own = await startOwnRedis({ args: ["--appendonly", "no"] });
+    t.after(() => own.stop());
+    const store = await openRedis(t, own.url);
+    const key = keyOf(unique());
+    await putMany(store, key, 5);
+    await redisCommand(own.url, "SAVE");
+    await putMany(store, key, 5);
+    const changes = store.changes([""], AbortSignal.timeout(30_000));
+    const iterator = changes[Symbol.asyncIterator]();
+    const first: Change[] = [];
+    while (first.length < 10) {
+      const batch = await iterator.next();
+      assert.ok(batch.done !== true);
+      first.push(...batch.value.changes);
+    }
+    own.signal("SIGKILL");
+    await own.restart();
+    // The same numbers now belong to other changes.
+    await waitUntil("writes", () =>
+      putMany(store, key, 40, "other").then(
+        () => true,
+        () => false,
+      ),
+    );
+    await assert.rejects(async () => {
+      while (!(await iterator.next()).done);
+    }, failsWith("cursor_expired"));
+  });
+
+  class Load {
+    readonly #acknowledged = new Map<string, { readonly key: Key; readonly version: number }>();
+    #isOver = false;
+    readonly #writers: Promise<unknown>;
+
+    constructor(store: Store, keys: readonly Key[]) {
+      this.#writers = Promise.all(keys.map((key) => this.#write(store, key)));
+    }
+
+    async #write(store: Store, key: Key): Promise<void> {
+      while (!this.#isOver) {
+        const value = unique();
+        const result = await putOne(store, key, value).catch(() => undefined);
+        if (result === undefined) await sleep(20);
+        else this.#acknowledged.set(value, { key, version: result.version });
+      }
+    }
+
+    async untilMore(count: number): Promise<void> {
+      const goal = this.#acknowledged.size + count;
+      await waitUntil(`${count} writes`, () => this.#acknowledged.size >= goal);
+    }
+
+    async stop(): Promise<void> {
+      this.#isOver = true;
+      await this.#writers;
+    }
+
+    async check(store: Store): Promise<void> {
+      for (const key of new Set(Array.from(this.#acknowledged.values(), (one) => one.key))) {
+        const versions = await versionsOf(store, key);
+        assert.deepEqual(versions, upTo(versions.length), "no gap, no repeat");
+        const found = await store.read(
+          versions.map((version) => ({ key, select: { version }, value: true })),
+        );
+        const values = found.map(textOf);
+        assert.equal(new Set(values).size, values.length, "no value twice");
+        for (const [value, one] of this.#acknowledged) {
+          if (one.key === key) assert.equal(values[one.version - 1], value);
+        }
+      }
+    }
+  }
+
+  /** Follows the feed, and checks that each key's versions come one after the other. */
+  async function follow(store: Store, signal: AbortSignal, seen: Map<Key, number>): Promise<void> {
+    for await (const { changes } of store.changes([""], signal)) {
+      for (const { key, version } of changes) {
+        assert.equal(version, (seen.get(key) ?? 0) + 1);
+        seen.set(key, version);
+      }
+    }
+  }
+
+  test("a transaction of a batch is whole or not there after a kill in the middle", async (t) => {
+    const url = newUrl();
+    const store = await openRedis(t, url, { timeoutMs: 1000 });
+    const keys = Array.from({ length: 50 }, () => keyOf(unique()));
+    let isOver = false;
+    const writer = (async () => {
+      while (!isOver) {
+        await commit(store, { puts: keys.map((key) => put(key, unique())) }).catch(() => sleep(10));
+      }
+    })();
+    for (let round = 0; round < 3; round += 1) {
+      await sleep(100);
+      server.signal("SIGKILL");
+      await server.restart();
+      await waitUntil("a read", () =>
+        readEntry(store, keys[0]!, "latest").then(
+          () => true,
+          () => false,
+        ),
+      );
+      const outcome = committed(await commit(store, { reads: keys }));
+      assert.equal(new Set(outcome.reads.map((entry) => entry?.version)).size, 1);
+    }
+    isOver = true;
+    await writer;
+  });
+}

@@ -1,0 +1,234 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  commit,
+  committed,
+  keyOf,
+  put,
+  putMany,
+  putOne,
+  readEntry,
+  textOf,
+  transaction,
+  unique,
+} from "../../src/conformance/build.ts";
+import { StateError } from "../../src/errors.ts";
+import type { Key } from "../../src/key.ts";
+import type { Change, Store } from "../../src/store.ts";
+import { waitUntil } from "../servers/process.ts";
+import { command, startOwnRedisCluster, startRedisSentinel } from "../servers/redis.ts";
+import { isSelected } from "../servers/selection.ts";
+import { openRedis, upTo, versionsOf } from "./redis-support.ts";
+
+/** Keys of many partitions of a cluster. */
+function manyKeys(count: number): readonly Key[] {
+  return Array.from({ length: count }, () => keyOf(unique()));
+}
+
+/** Puts to all keys over and over, and keeps what was acknowledged. */
+class Load {
+  readonly acknowledged: { readonly key: Key; readonly version: number; readonly value: string }[] =
+    [];
+  readonly failures = new Map<string, number>();
+  #isOver = false;
+  readonly #writers: Promise<unknown>;
+
+  constructor(store: Store, keys: readonly Key[]) {
+    this.#writers = Promise.all(keys.map((key) => this.#write(store, key)));
+  }
+
+  async #write(store: Store, key: Key): Promise<void> {
+    while (!this.#isOver) {
+      const value = unique();
+      try {
+        const { version } = await putOne(store, key, value);
+        this.acknowledged.push({ key, version, value });
+      } catch (error) {
+        const code = error instanceof StateError ? error.code : String(error);
+        this.failures.set(code, (this.failures.get(code) ?? 0) + 1);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  }
+
+  /** Waits until each of the keys has been written again. */
+  async reachesAll(keys: readonly Key[], timeoutMs: number): Promise<void> {
+    const from = this.acknowledged.length;
+    await waitUntil(
+      "a write to every key",
+      () => new Set(this.acknowledged.slice(from).map(({ key }) => key)).size === keys.length,
+      timeoutMs,
+    );
+  }
+
+  async stop(): Promise<void> {
+    this.#isOver = true;
+    await this.#writers;
+  }
+}
+
+/** Versions 1 to n of each key, every value once; answers how many acknowledged ones are missing. */
+async function countLost(store: Store, load: Load): Promise<number> {
+  let lost = 0;
+  for (const key of new Set(load.acknowledged.map((one) => one.key))) {
+    const versions = await versionsOf(store, key);
+    assert.deepEqual(versions, upTo(versions.length), "no gap, no repeat");
+    const found = await store.read(
+      versions.map((version) => ({ key, select: { version }, value: true })),
+    );
+    const values = found.map(textOf);
+    assert.equal(new Set(values).size, values.length, "no value twice");
+    for (const one of load.acknowledged) {
+      if (one.key === key && values[one.version - 1] !== one.value) lost += 1;
+    }
+  }
+  return lost;
+}
+
+if (isSelected("redis-cluster")) {
+  test("keys of several partitions are refused together, and those of one tag are not", async (t) => {
+    const cluster = await startOwnRedisCluster({ masters: 3 });
+    t.after(() => cluster.stop());
+    const store = await openRedis(t, cluster.url);
+    assert.match(store.info.product, /Cluster \(3 primaries\)$/);
+    const keys = manyKeys(10);
+    const puts = keys.map((key) => put(key, "value"));
+    const tagged = upTo(10).map((i) => put(keyOf(`{${keys[0]}}:${i}`), "value"));
+    const [apart, together, alone] = await store.commit([
+      transaction({ puts }),
+      transaction({ puts: tagged }),
+      transaction({ puts: puts.slice(0, 1) }),
+    ]);
+    assert.equal(apart?.outcome, "unsupported");
+    assert.equal(together?.outcome, "committed");
+    assert.equal(alone?.outcome, "committed");
+    const listed = await store.keys({ from: "", to: undefined, limit: 100 });
+    assert.deepEqual(
+      listed.map(({ key }) => key),
+      [...tagged.map(({ key }) => key), keys[0] as Key].sort(),
+    );
+  });
+
+  test("a slot that moves to another node under load loses and repeats nothing", async (t) => {
+    const cluster = await startOwnRedisCluster({ masters: 3 });
+    t.after(() => cluster.stop());
+    const store = await openRedis(t, cluster.url);
+    const keys = manyKeys(100);
+    const load = new Load(store, keys);
+    t.after(() => load.stop());
+    await load.reachesAll(keys, 20_000);
+    await reshard(
+      cluster.nodes.map(({ port }) => port),
+      2000,
+    );
+    await load.reachesAll(keys, 20_000);
+    await load.stop();
+    assert.equal(await countLost(store, load), 0);
+    assert.deepEqual([...load.failures], []);
+  });
+
+  test("a master that is killed is replaced, and what its replica had confirmed is there", async (t) => {
+    const cluster = await startOwnRedisCluster({ masters: 3, replicas: 1 });
+    t.after(() => cluster.stop());
+    const store = await openRedis(t, cluster.url, { timeoutMs: 5000 });
+    assert.match(store.info.promise, /A replica has confirmed it, .* A failover is best effort/);
+    const keys = manyKeys(60);
+    const load = new Load(store, keys);
+    t.after(() => load.stop());
+    await load.reachesAll(keys, 20_000);
+    const seen: Change[] = [];
+    const stop = new AbortController();
+    const following = (async () => {
+      for await (const { changes } of store.changes("now", stop.signal)) seen.push(...changes);
+    })();
+    cluster.nodes[0]?.signal("SIGKILL");
+    // Two seconds until it counts as failed, and then an election.
+    await waitUntil("a failover", async () => {
+      const info = await command(cluster.nodes[1]?.port ?? 0, "CLUSTER NODES");
+      return info.includes("master,fail ");
+    });
+    await waitUntil("writes to the part of the dead master again", async () => {
+      const results = await Promise.allSettled(keys.map((key) => putOne(store, key, unique())));
+      return results.every(({ status }) => status === "fulfilled");
+    });
+    await load.stop();
+    assert.equal(await countLost(store, load), 0);
+    stop.abort();
+    await following;
+  });
+
+  async function reshard(ports: readonly number[], slots: number): Promise<void> {
+    const [from, to] = await Promise.all(
+      ports
+        .slice(0, 2)
+        .map(async (port) => /\$40\r\n(\w{40})/.exec(await command(port, "CLUSTER MYID"))?.[1]),
+    );
+    const { execFile } = await import("node:child_process");
+    const { promisify } = await import("node:util");
+    const args = ["--cluster", "reshard", `127.0.0.1:${ports[0]}`, "--cluster-from", `${from}`];
+    const amount = ["--cluster-to", `${to}`, "--cluster-slots", `${slots}`, "--cluster-yes"];
+    await promisify(execFile)("redis-cli", [...args, ...amount], { maxBuffer: 1 << 26 });
+  }
+}
+
+if (isSelected("redis")) {
+  test("behind Sentinel: a failover is followed, and replicas confirm each batch", async (t) => {
+    const sentinel = await startRedisSentinel();
+    t.after(() => sentinel.stop());
+    const store = await openRedis(t, `${sentinel.url}?prefix=app`, { timeoutMs: 5000 });
+    assert.match(store.info.product, / with Sentinel$/);
+    const keys = manyKeys(20);
+    for (const key of keys) await putOne(store, key, "before");
+    const seen: Change[] = [];
+    const stop = new AbortController();
+    const following = (async () => {
+      for await (const { changes } of store.changes([""], stop.signal)) seen.push(...changes);
+    })();
+    sentinel.primary.signal("SIGKILL");
+    const reader = keys[0] as Key;
+    await waitUntil("a read", () =>
+      readEntry(store, reader, "latest").then(
+        () => true,
+        () => false,
+      ),
+    );
+    assert.equal(textOf(await readEntry(store, reader, "latest")), "before");
+    // Who has no replica asks none, unless the URL says that one has to confirm.
+    assert.equal((await putOne(store, reader, "alone")).version, 2);
+    const strict = await openRedis(t, `${sentinel.url}?prefix=app&replicas=1`, { timeoutMs: 3000 });
+    const alone = await commit(strict, { puts: [put(reader, "unconfirmed")] }).catch(
+      (error: unknown) => error,
+    );
+    assert.ok(alone instanceof StateError && alone.code === "outcome_unknown", String(alone));
+    assert.match(alone.message, /only 0 of 1 replicas confirmed/);
+    await sentinel.primary.restart();
+    await waitUntil("a write", () =>
+      putOne(store, reader, "after").then(
+        () => true,
+        () => false,
+      ),
+    );
+    for (const key of keys) committed(await commit(store, { puts: [put(key, "last")] }));
+    const versions = await versionsOf(store, reader);
+    assert.deepEqual(versions, upTo(versions.length));
+    await waitUntil("the feed", () =>
+      keys.every((key) => lastOf(seen, key)?.version === (key === reader ? versions.length : 2)),
+    );
+    stop.abort();
+    await following;
+  });
+
+  const lastOf = (changes: readonly Change[], key: Key): Change | undefined =>
+    changes.findLast((change) => change.key === key);
+
+  test("replicas=0 asks no replica, and says what that means", async (t) => {
+    const sentinel = await startRedisSentinel();
+    t.after(() => sentinel.stop());
+    const store = await openRedis(t, `${sentinel.url}?replicas=0`);
+    sentinel.replica.signal("SIGSTOP");
+    await putMany(store, keyOf(unique()), 3);
+    const setting = store.info.settings.find(({ name }) => name.startsWith("replicas"));
+    assert.equal(setting?.verdict, "weak");
+    sentinel.replica.signal("SIGCONT");
+  });
+}

@@ -1,0 +1,62 @@
+import type { TestContext } from "node:test";
+import { createClient } from "redis";
+import type { Key } from "../../src/key.ts";
+import type { Store, StoreOptions } from "../../src/store.ts";
+import { open } from "../../src/stores/redis/store.ts";
+import { systemClock } from "../../src/telemetry/clock.ts";
+import { silentLog } from "../../src/telemetry/log.ts";
+
+/** Opens a store that is closed with the test, also where the test fails. */
+export async function openRedis(
+  test: TestContext,
+  url: string,
+  more: Partial<StoreOptions> = {},
+): Promise<Store> {
+  const store = await open(url, {
+    clock: systemClock,
+    log: silentLog,
+    timeoutMs: 10_000,
+    connectTimeoutMs: 10_000,
+    ...more,
+  });
+  test.after(() => store.close());
+  return store;
+}
+
+/** Sends one command past the store, to look at what it keeps or to get in its way. */
+export async function redisCommand(url: string, ...args: readonly string[]): Promise<unknown> {
+  const { hostname, port, username, password } = new URL(url);
+  const client = createClient({
+    RESP: 2,
+    ...(password === "" ? {} : { username: username || "default", password }),
+    socket: { host: hostname, port: Number(port), reconnectStrategy: false },
+  });
+  client.on("error", () => {});
+  await client.connect();
+  try {
+    return await client.sendCommand(args);
+  } finally {
+    client.destroy();
+  }
+}
+
+/** The prefix of a store's names. */
+export function prefixOf(url: string): string {
+  return new URL(url).searchParams.get("prefix") ?? "vss";
+}
+
+/** All versions of a key, oldest first. */
+export async function versionsOf(store: Store, key: Key): Promise<readonly number[]> {
+  const versions: number[] = [];
+  for (;;) {
+    const after = versions.at(-1) ?? 0;
+    const page = await store.history(key, { order: "oldest-first", after, limit: 1000 });
+    versions.push(...page.map(({ version }) => version));
+    if (page.length < 1000) return versions;
+  }
+}
+
+/** 1 to n. */
+export function upTo(n: number): readonly number[] {
+  return Array.from({ length: n }, (_, i) => i + 1);
+}
