@@ -36,10 +36,11 @@ export function runStateSuites(suites: Suites, openAny: Open): void {
   stateConformance({ ...suites, open: () => openState(openAny, engineUrl) });
 
   const servedUrl = suites.url();
-  const servers: Promise<Served>[] = [];
+  const servers = new Map<number, Promise<Served>>();
   const address = async (turn: number): Promise<string> => {
-    servers[turn] ??= openState(openAny, servedUrl).then(serve);
-    const { port } = await servers[turn];
+    const served = servers.get(turn) ?? openState(openAny, servedUrl).then(serve);
+    servers.set(turn, served);
+    const { port } = await served;
     return `http://127.0.0.1:${port}`;
   };
   let clients = 0;
@@ -53,7 +54,7 @@ export function runStateSuites(suites: Suites, openAny: Open): void {
   });
   httpConformance({ name: `a server over ${suites.name}`, url: () => address(0) });
   after(async () => {
-    for (const { server, state } of await Promise.all(servers)) {
+    for (const { server, state } of await Promise.all(servers.values())) {
       await server.close(0);
       await state.close();
     }
