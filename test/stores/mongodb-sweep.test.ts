@@ -145,7 +145,11 @@ if (isSelected("mongodb")) {
     const clock = new MovableClocks();
     const store = await state.open({ clock });
     const key = keyOf(unique());
-    for (let i = 0; i < 20; i += 1) await putOne(store, key, `value ${i}`);
+    const times = [];
+    for (let i = 0; i < 20; i += 1) {
+      clock.wallOffsetMs += 1000;
+      times.push((await putOne(store, key, `value ${i}`)).createdAt);
+    }
     const { incarnation } = await readEntry(store, key, "latest");
     assert.equal(await store.trim(key, incarnation, 16, 100), 15);
     assert.equal(await state.collection("segments").countDocuments(), 20);
@@ -153,6 +157,9 @@ if (isSelected("mongodb")) {
     assert.equal(await state.collection("segments").countDocuments(), 6, "the first, and 16 to 20");
     assert.equal(await readOne(store, key, { version: 15 }), "trimmed");
     assert.equal((await readEntry(store, key, { version: 16 })).version, 16);
+    const asOf = async (version: number) => readOne(store, key, { asOf: times[version - 1] ?? 0 });
+    assert.deepEqual([await asOf(1), await asOf(9), await asOf(15)], Array(3).fill("trimmed"));
+    assert.equal((await readEntry(store, key, { asOf: times[16] ?? 0 })).version, 17);
     const history = await store.history(key, { order: "oldest-first", after: 0, limit: 100 });
     assert.deepEqual(
       history.map((entry) => entry.version),

@@ -10,12 +10,9 @@ import {
   type EntryDocument,
   type LiveKey,
 } from "./documents.ts";
+import { findMoments } from "./moments.ts";
 import { readPlaces, type Place } from "./places.ts";
 import { readHeads, toState, type HeadDocument } from "./states.ts";
-
-/** Probes of one step of the search for a moment, over all that search together and for each. */
-const PROBES_MAX = 512;
-const PROBES_EACH_MAX = 15;
 
 /** A query, and the life of its key that it is answered from. */
 interface Older {
@@ -29,15 +26,6 @@ interface Found extends Older {
   readonly version: number;
 }
 
-/** Narrows down the last entry at or before a moment. */
-interface Search extends Older {
-  readonly asOf: number;
-  /** Its entry is not after the moment; one below the first where none is known. */
-  low: number;
-  /** Its entry is after the moment. */
-  high: number;
-}
-
 /** Answers a batch of queries: the latest ones in one command, others in a second one. */
 export async function readEntries(
   database: Database,
@@ -47,7 +35,7 @@ export async function readEntries(
   const heads = await headsFor(database, queries, deadline);
   const results = queries.map((): ReadResult => undefined);
   const found: Found[] = [];
-  const searches: Search[] = [];
+  const searches: (Older & { readonly asOf: number })[] = [];
   queries.forEach((query, index) => {
     const head = heads.get(query.key);
     const live = head && toState(head).live;
@@ -59,13 +47,15 @@ export async function readEntries(
     } else if (version !== undefined) {
       found.push({ ...older, version });
     } else if (typeof query.select === "object" && "asOf" in query.select) {
-      const { asOf } = query.select;
-      searches.push({ ...older, asOf, low: live.base - 1, high: live.position });
+      searches.push({ ...older, asOf: query.select.asOf });
     }
   });
-  for (const search of await searchMoments(database, searches, deadline)) {
-    found.push({ ...search, version: versionAt(search.live, search.low) });
-  }
+  const moments = searches.map(({ query, live, asOf }) => ({ key: query.key, live, asOf }));
+  const positions = await findMoments(database, moments, deadline);
+  searches.forEach((search, i) => {
+    const version = versionAt(search.live, positions[i] ?? 0);
+    found.push({ ...search, version });
+  });
   await readFound(database, found, { results, deadline });
   return results;
 }
@@ -96,38 +86,6 @@ async function headsFor(
   ]);
   for (const [key, head] of others) heads.set(key, head);
   return heads;
-}
-
-/** Finds the place of every moment, in steps that are shared by all and grow with the logarithm. */
-async function searchMoments(
-  database: Database,
-  searches: readonly Search[],
-  deadline: Deadline,
-): Promise<readonly Search[]> {
-  for (;;) {
-    const open = searches.filter((search) => search.high - search.low > 1);
-    if (open.length === 0) return searches;
-    const each = Math.max(1, Math.min(PROBES_EACH_MAX, Math.floor(PROBES_MAX / open.length)));
-    const probes = open.flatMap((search) =>
-      probesOf(search, each).map((position) => ({ search, place: placeOf(search, position) })),
-    );
-    const places = probes.map(({ place }) => place);
-    const entries = await readPlaces(database, places, "time", deadline);
-    probes.forEach(({ search, place }, i) => {
-      // What retention has removed is older than anything that is left.
-      const time = entries[i]?.a ?? -Infinity;
-      if (time <= search.asOf) search.low = Math.max(search.low, place.position);
-      else search.high = Math.min(search.high, place.position);
-    });
-  }
-}
-
-/** Up to `count` positions that divide what is open between the bounds evenly. */
-function probesOf({ low, high }: Search, count: number): readonly number[] {
-  const step = (high - low) / (Math.min(count, high - low - 1) + 1);
-  const positions = new Set<number>();
-  for (let at = low + step; at < high; at += step) positions.add(Math.floor(at));
-  return [...positions].filter((position) => position > low && position < high);
 }
 
 function placeOf({ query, live }: Older, position: number): Place {
