@@ -9,9 +9,9 @@ test("without options every store and load is measured, and growth is left out",
   assert.deepEqual(options.extras, ["peers", "watch"]);
   const shapes = planCells(options).map((cell) => [cell.load, cell.connections, cell.rounds]);
   assert.deepEqual(shapes.slice(0, 4), [
-    ["get", 64, 4],
+    ["get", 64, 3],
     ["get", 1, 2],
-    ["put", 64, 4],
+    ["put", 64, 3],
     ["put", 1, 2],
   ]);
   assert.equal(shapes.length, 9);

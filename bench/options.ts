@@ -29,13 +29,13 @@ export interface BenchOptions {
 export const USAGE = `npm run bench -- [options]
 
 Starts back ends, our server, a bare node:http server, servers written by hand and peers on loopback,
-loads them with wrk and prints what each took. Without options it takes about 11 minutes and writes
+loads them with wrk and prints what each took. Without options it takes about 12 minutes and writes
 docs/benchmarks.md; any option that narrows it only prints.
 
   --only get,put,…      loads: ${LOAD_NAMES.join(", ")}; and ${EXTRA_NAMES.join(", ")}
   --stores a,b,…        stores: ${STORE_NAMES.join(", ")} (mysql means mariadb)
   --seconds N           length of one round (1)
-  --rounds N            rounds of each load (4)
+  --rounds N            rounds of each load (3)
   --connections 1,64    connections at once (64; GET and PUT also with 1)
   --sizes 100,1024      bytes of a value (100)
   --full                every size, every number of connections, and growth; takes over an hour
@@ -65,7 +65,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
       values.connections === undefined ? undefined : numbers(values.connections, "--connections"),
     sizes: values.sizes === undefined ? undefined : numbers(values.sizes, "--sizes"),
     seconds: oneNumber(values.seconds ?? "1", "--seconds"),
-    rounds: oneNumber(values.rounds ?? "4", "--rounds"),
+    rounds: oneNumber(values.rounds ?? "3", "--rounds"),
     full,
     compare,
     json: values.json,

@@ -41,11 +41,13 @@ function plan(
   return loads.flatMap((load) =>
     shapes
       .filter((shape) => shape.loads === "all" || MATRIX_LOADS.has(load))
-      .map((shape) => ({
+      .map((shape, index) => ({
         load,
         connections: shape.connections,
         valueBytes: shape.valueBytes,
         rounds: MAIN_LOADS.has(load) && shape.loads === "all" ? rounds : halfOf(rounds),
+        // Values of a size are warm when they come again with another number of connections.
+        warmUp: index === 0 || shape.valueBytes !== shapes[0]?.valueBytes,
       })),
   );
 }

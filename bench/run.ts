@@ -1,6 +1,7 @@
 import type { GroupName } from "./back-ends.ts";
 import { startGroup, type Group, type GroupFacts } from "./groups.ts";
-import { GROWTH_SIZES, measureGrowth, type GrowthRow } from "./loads/growth.ts";
+import { measureDelete, type DeleteRow } from "./loads/delete.ts";
+import { GROWTH_SIZES, measureGrowth, oneName, type GrowthRow } from "./loads/growth.ts";
 import { measureWatch, type WatchRow } from "./loads/watch.ts";
 import { runCell, type CellPlan, type RunTools } from "./measure/run-cells.ts";
 import type { RunInfo } from "./measure/run-info.ts";
@@ -24,6 +25,7 @@ export async function runBench(
   const cells: Cell[] = [];
   const watch: WatchRow[] = [];
   const growth: GrowthRow[] = [];
+  const deletes: DeleteRow[] = [];
   const facts: GroupFacts[] = [];
   for (const name of groupsOf(options)) {
     const plans = name === "peers" ? planPeers(options) : planCells(options);
@@ -32,7 +34,9 @@ export async function runBench(
     cells.push(...measured.cells);
     watch.push(...measured.watch);
     if (name !== "peers" && options.extras.includes("growth")) {
-      growth.push(...(await growStore(name, options, tools)));
+      const grown = await growStore(name, options, tools);
+      growth.push(...grown.growth);
+      deletes.push(grown.deleted);
     }
   }
   const full: RunInfo = { ...run, groups: facts };
@@ -45,6 +49,7 @@ export async function runBench(
     ),
     watch: partOf(full, watch),
     growth: partOf(full, growth),
+    deletes: partOf(full, deletes),
   };
 }
 
@@ -69,10 +74,11 @@ async function measureGroup(
 ): Promise<MeasuredGroup> {
   const group = await startGroup(name, plans.length === 0 ? "nothing" : "others");
   try {
+    const isWatched = name !== "peers" && options.extras.includes("watch");
+    // Watchers come first: what a load has left in memory would hide what they take.
+    const watch = isWatched ? await watchAll(group, options, tools) : [];
     const cells: Cell[] = [];
     for (const plan of plans) cells.push(...(await runCell(group, plan, tools)));
-    const isWatched = name !== "peers" && options.extras.includes("watch");
-    const watch = isWatched ? await watchAll(group, options, tools) : [];
     return { facts: group.facts, cells, watch };
   } finally {
     await group.stop();
@@ -100,7 +106,7 @@ async function growStore(
   name: StoreName,
   options: BenchOptions,
   tools: RunTools,
-): Promise<readonly GrowthRow[]> {
+): Promise<{ readonly growth: readonly GrowthRow[]; readonly deleted: DeleteRow }> {
   const group = await startGroup(name, "nothing");
   try {
     const rows: GrowthRow[] = [];
@@ -108,7 +114,10 @@ async function growStore(
       const growing = { rounds: options.rounds, sizes: GROWTH_SIZES[axis], tools };
       rows.push(...(await measureGrowth(group, axis, growing)));
     }
-    return rows;
+    const deleted = await measureDelete(group, oneName(Math.max(...GROWTH_SIZES.versions)), tools);
+    const [deleteMs, maxMs] = [deleted.deleteUs, deleted.maxUs].map((us) => (us / 1000).toFixed(1));
+    tools.say(`${name.padEnd(8)} DELETE: ${deleteMs} ms, longest GET of others ${maxMs} ms`);
+    return { growth: rows, deleted };
   } finally {
     await group.stop();
   }

@@ -46,7 +46,7 @@ const ADDED_MIN = 5_000;
 const POOL = 5_000;
 const MANY = "many-";
 /** The key with so many versions: each size has its own, as the puts of a load make it grow. */
-const oneName = (size: number): string => `one-${size}`;
+export const oneName = (size: number): string => `one-${size}`;
 
 /** Grows one axis step by step, and measures the same operations at each size. */
 export async function measureGrowth(
@@ -67,7 +67,7 @@ export async function measureGrowth(
     for (const operation of OPERATIONS[axis]) {
       const title = `${group.name}, ${operation} at ${size} ${axis}`;
       const prepare = prepareFor(operation, axis, size);
-      const shape = { connections: CONNECTIONS, valueBytes: VALUE_BYTES, rounds };
+      const shape = { connections: CONNECTIONS, valueBytes: VALUE_BYTES, rounds, warmUp: true };
       const measured = await runInTurns(group, { ...shape, title, prepare }, tools);
       const ours = measured.find(({ contender }) => contender === group.ours)?.rounds ?? [];
       const bare = measured.find(({ contender }) => contender === group.bare)?.rounds ?? [];

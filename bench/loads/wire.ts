@@ -2,7 +2,7 @@ import { Agent, request as httpRequest } from "node:http";
 
 /** A request as it goes over the wire. */
 export interface WireRequest {
-  readonly method: "GET" | "PUT" | "POST";
+  readonly method: "GET" | "PUT" | "POST" | "DELETE";
   readonly path: string;
   /** Empty where there is none. */
   readonly body: string;

@@ -21,6 +21,8 @@ export interface LoadShape {
   readonly connections: number;
   readonly valueBytes: number;
   readonly rounds: number;
+  /** Whether a round is run first that is not counted. */
+  readonly warmUp: boolean;
 }
 
 export interface RunTools {
@@ -76,7 +78,7 @@ export interface MeasuredRounds {
 /**
  * Runs one load on everything in a group that can do it, in turns: each round runs all of them, so
  * that what else the machine does in that second meets them alike, and each starts with another of
- * them. A first round warms up and is not counted.
+ * them. A first round may warm up and is not counted.
  */
 export async function runInTurns(
   group: Group,
@@ -85,7 +87,7 @@ export async function runInTurns(
 ): Promise<readonly MeasuredRounds[]> {
   const runners = await prepareAll(group, plan);
   try {
-    for (let round = 0; round <= plan.rounds; round += 1) {
+    for (let round = plan.warmUp ? 0 : 1; round <= plan.rounds; round += 1) {
       const isWarmUp = round === 0;
       for (const runner of rotated(runners, round)) {
         if (runner.contender === group.bare) await teachBare(group, runners);

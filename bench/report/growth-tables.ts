@@ -1,3 +1,4 @@
+import type { DeleteRow } from "../loads/delete.ts";
 import { GROWTH_SIZES, type GrowthRow, type Operation } from "../loads/growth.ts";
 import type { WatchRow } from "../loads/watch.ts";
 import { STORE_NAMES, type StoreName } from "../options.ts";
@@ -60,6 +61,27 @@ export function watchTable(rows: readonly WatchRow[]): Table {
       formatMs(row.p99Us),
       formatMs(row.putP50Us),
       row.watchers < 100 ? "–" : row.kibPerWatcher.toFixed(1),
+    ]),
+  };
+}
+
+export function deleteTable(rows: readonly DeleteRow[]): Table {
+  return {
+    headers: [
+      "",
+      "versions",
+      "DELETE, ms",
+      "others' p99 ms",
+      "their longest, ms",
+      "without it, ms",
+    ],
+    rows: rows.map((row) => [
+      row.group,
+      formatCount(row.versions),
+      formatMs(row.deleteUs),
+      formatMs(row.p99Us),
+      formatMs(row.maxUs),
+      formatMs(row.maxBeforeUs),
     ]),
   };
 }

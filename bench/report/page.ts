@@ -2,7 +2,7 @@ import type { RunInfo } from "../measure/run-info.ts";
 import { QUIET_LOAD } from "../measure/run-info.ts";
 import { LOAD_TITLES } from "../loads/load.ts";
 import { CHART_FOLDER, type Chart } from "./charts.ts";
-import { growthTable, judgeGrowth, sizesTable, watchTable } from "./growth-tables.ts";
+import { deleteTable, growthTable, judgeGrowth, sizesTable, watchTable } from "./growth-tables.ts";
 import {
   byLoad,
   contenderTable,
@@ -32,6 +32,7 @@ export function renderPage(result: BenchResult, charts: readonly Chart[]): strin
     ...(result.matrix === undefined ? [] : matrixSection(result.matrix, chart)),
     ...(result.watch === undefined ? [] : watchSection(result.watch, chart)),
     ...(result.growth === undefined ? [] : growthSection(result.growth, chart)),
+    ...(result.deletes === undefined ? [] : deleteSection(result.deletes)),
     targetSection(result),
     besideSection(),
   ];
@@ -145,6 +146,17 @@ the share of the bare server.`,
     `What a version of 100 bytes takes in the store, with its key, index and feed, and the most memory that
 our process had resident while it all went on:`,
     toMarkdown(sizesTable(part.rows)),
+    runLines(part),
+  ];
+}
+
+function deleteSection(part: NonNullable<BenchResult["deletes"]>): readonly string[] {
+  return [
+    `## DELETE of a long history
+
+Others read short keys over 4 connections meanwhile: how long the DELETE took, and the longest of them,
+with it and just before it.`,
+    toMarkdown(deleteTable(part.rows)),
     runLines(part),
   ];
 }

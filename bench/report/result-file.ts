@@ -1,6 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RunInfo } from "../measure/run-info.ts";
+import type { DeleteRow } from "../loads/delete.ts";
 import type { GrowthRow } from "../loads/growth.ts";
 import type { WatchRow } from "../loads/watch.ts";
 import type { Cell } from "./results.ts";
@@ -16,6 +17,7 @@ export interface BenchResult {
   readonly matrix: Part<Cell> | undefined;
   readonly watch: Part<WatchRow> | undefined;
   readonly growth: Part<GrowthRow> | undefined;
+  readonly deletes: Part<DeleteRow> | undefined;
 }
 
 export interface Part<T> {
@@ -29,6 +31,7 @@ export const EMPTY_RESULT: BenchResult = {
   matrix: undefined,
   watch: undefined,
   growth: undefined,
+  deletes: undefined,
 };
 
 export const RESULT_FILE = join(import.meta.dirname, "..", "..", "docs", "benchmarks.json");
@@ -59,6 +62,7 @@ export function mergeResults(older: BenchResult, newer: BenchResult): BenchResul
     matrix: newer.matrix ?? older.matrix,
     watch: newer.watch ?? older.watch,
     growth: newer.growth ?? older.growth,
+    deletes: newer.deletes ?? older.deletes,
   };
 }
 

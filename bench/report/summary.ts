@@ -1,4 +1,4 @@
-import { growthTable, judgeGrowth, sizesTable, watchTable } from "./growth-tables.ts";
+import { deleteTable, growthTable, judgeGrowth, sizesTable, watchTable } from "./growth-tables.ts";
 import { LOAD_TITLES } from "../loads/load.ts";
 import { byLoad, contenderTable, faultLines, overviewTable, targetTable } from "./load-tables.ts";
 import type { BenchResult } from "./result-file.ts";
@@ -28,6 +28,7 @@ export function summarize(result: BenchResult): string {
   const growth = result.growth?.rows ?? [];
   add("Growth by keys", growthTable(growth, "keys"));
   add("Growth by versions", growthTable(growth, "versions"));
+  add("DELETE of a long history", deleteTable(result.deletes?.rows ?? []));
   add("Bytes", sizesTable(growth));
   const targets = [...judgeTargets(cells), ...judgeGrowth(growth)];
   add("What is aimed for", targetTable(targets));
