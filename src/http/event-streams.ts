@@ -147,6 +147,8 @@ const TOO_SLOW = "event: too-slow\ndata: {}\n\n";
 /** Sends the head, where it has not been sent: with the first event, or the first heartbeat. */
 function begin(response: ServerResponse): void {
   if (response.headersSent || response.destroyed) return;
+  // The stream ends with its connection, so that an event is one write: framed as a chunk it is three.
+  response.removeHeader("Transfer-Encoding");
   response.writeHead(200, EVENT_STREAM_HEADERS);
   response.write(`retry: ${RETRY_MS}\n\n`);
 }
