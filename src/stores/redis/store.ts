@@ -56,12 +56,16 @@ export async function open(url: string, options: StoreOptions): Promise<Store> {
   }
 }
 
+/** Only the code of the cause is shown: its message may hold the address. */
 function unreachable(waitedMs: number, error: StateError): StateError {
-  return new StateError(
-    "store_unavailable",
-    `Redis did not answer within ${waitedMs / 1000} s. Check that it runs where the store's URL says.`,
-    { cause: error.cause ?? error },
-  );
+  const cause = error.cause ?? error;
+  const code = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : "";
+  const isCertificate = /CERT|SIGNATURE|TLS/.test(code);
+  const reason = isCertificate
+    ? `Redis's certificate was not accepted${code}. Name its authority's file with ca= in the store's URL.`
+    : `Redis did not answer within ${waitedMs / 1000} s${code}. Check that it runs where the store's ` +
+      "URL says.";
+  return new StateError("store_unavailable", reason, { cause });
 }
 
 /** The parts that a store is made of. */
