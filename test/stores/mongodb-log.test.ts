@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { MongoClient } from "mongodb";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   at,
@@ -18,12 +19,18 @@ import {
   unique,
 } from "../../src/conformance/build.ts";
 import type { Key } from "../../src/key.ts";
+import { VALUE_BYTES_CEILING } from "../../src/limits.ts";
 import type { Store } from "../../src/store.ts";
 import { startMongodb, type MongodbServer } from "../servers/mongodb.ts";
+import { waitUntil } from "../servers/process.ts";
 import { isSelected } from "../servers/selection.ts";
 import { TestState } from "./mongodb-support.ts";
 
 let server: MongodbServer;
+
+interface Status {
+  readonly metrics: { readonly commands: { readonly aggregate: { readonly total: unknown } } };
+}
 
 /** Two stores over one state, of which the first remembers where a key's log ended. */
 async function openPair(key: Key): Promise<readonly [Store, Store, TestState]> {
@@ -154,6 +161,51 @@ if (isSelected("mongodb-replica-set")) {
     stop.abort();
     assert.deepEqual(changes, ["written 1", "read 2"]);
     assert.equal(await state.collection("segments").countDocuments(), 3);
+  });
+
+  test("a follower is told of the largest value that a server may be set to take", async () => {
+    const store = await new TestState(server).open();
+    const stop = new AbortController();
+    const feed = store.changes("now", stop.signal)[Symbol.asyncIterator]();
+    await feed.next();
+    const key = keyOf(unique());
+    await putOne(store, key, Buffer.alloc(VALUE_BYTES_CEILING, 7));
+    const next = await feed.next();
+    assert.ok(next.done !== true);
+    assert.deepEqual(
+      next.value.changes.map(({ version }) => version),
+      [1],
+    );
+    stop.abort();
+  });
+
+  test("reads cost no look at the data while nothing is written, and miss no write", async () => {
+    const state = new TestState(server);
+    const [reader, writer] = [await state.open(), await state.open()];
+    const keys = Array.from({ length: 20 }, () => keyOf(unique()));
+    const queries = keys.map((key) => ({ key, select: "latest", value: true }) as const);
+    const client = new MongoClient(server.url);
+    after(() => client.close());
+    const countQueries = async (): Promise<number> => {
+      const status = await client.db("admin").command({ serverStatus: 1 });
+      return Number((status as Status).metrics.commands.aggregate.total);
+    };
+    for (let version = 1; version <= 30; version += 1) {
+      for (const key of keys) await putOne(writer, key, `value ${version}`);
+      const results = await reader.read(queries);
+      assert.ok(results.every((result) => textOf(result) === `value ${version}`));
+    }
+    await waitUntil("reads from memory", async () => {
+      const soFar = await countQueries();
+      for (let i = 0; i < 100; i += 1) await reader.read(queries);
+      return (await countQueries()) === soFar;
+    });
+    const [result] = await reader.read(queries);
+    assert.ok(typeof result === "object" && result.value !== undefined);
+    result.value.fill(0);
+    assert.equal(textOf(at(await reader.read(queries), 0)), "value 30", "a copy for everyone");
+    await deleteOne(writer, at(keys, 0));
+    assert.equal((await reader.read(queries))[0], undefined);
   });
 
   test("a plain put that races a transaction over its key is either before or after it", async () => {

@@ -5,6 +5,8 @@ import type { Log } from "../../telemetry/log.ts";
 /** A failure that lasts is said again after this. */
 const REPEAT_MS = 10_000;
 
+const CAUSE_CHARS_MAX = 200;
+
 /** What a caller brought about, or what `close` did. */
 const QUIET: ReadonlySet<ErrorCode> = new Set(["cursor_expired", "watch_unsupported"]);
 
@@ -38,9 +40,12 @@ export class FailureLog {
   }
 }
 
-/** The innermost cause in the driver's or the server's own words, which hold no credentials. */
+/**
+ * The innermost cause in the driver's or the server's own words, which hold no credentials. A refused
+ * command is repeated in them with all its values, so only their beginning is kept.
+ */
 function describeCause(error: Error): string {
   const { cause } = error;
   if (cause instanceof Error) return describeCause(cause);
-  return `${error.name}: ${error.message}`;
+  return `${error.name}: ${error.message.slice(0, CAUSE_CHARS_MAX)}`;
 }

@@ -41,6 +41,15 @@ export async function openMongodb(url: string, options: StoreOptions): Promise<S
   return new MongodbStore(await connect(parsed, options), parsed, options);
 }
 
+/** Of a transaction that names no key. */
+const NOTHING_DONE: Outcome = {
+  outcome: "committed",
+  replayed: false,
+  puts: [],
+  deletes: [],
+  reads: [],
+};
+
 /** Keeps a log of segments per key in one collection; see `SegmentDocument`. */
 class MongodbStore implements Store {
   readonly info: StoreInfo;
@@ -145,7 +154,9 @@ class MongodbStore implements Store {
       const keys = new Set(keysOf(transaction));
       if (keys.size === 1) {
         items.push({ index, transaction });
-      } else if (keys.size > 1 && this.info.transactions === "one-key") {
+      } else if (keys.size === 0) {
+        outcomes[index] = NOTHING_DONE;
+      } else if (this.info.transactions === "one-key") {
         outcomes[index] = { outcome: "unsupported" };
       } else {
         await flush();
