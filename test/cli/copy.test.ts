@@ -16,7 +16,7 @@ import { startMongodb } from "../servers/mongodb.ts";
 import { removeFolder, temporaryFolder, waitUntil, type TestServer } from "../servers/process.ts";
 import { startRedis, startRedisCluster } from "../servers/redis.ts";
 import { isSelected, type StoreName } from "../servers/selection.ts";
-import { LAUNCHER, vss } from "./vss.ts";
+import { LAUNCHER, serve, vss } from "./vss.ts";
 
 /** Stores migrated to other products and back, by the command line. */
 const SERVERS: Partial<Record<StoreName, () => Promise<TestServer>>> = {
@@ -117,9 +117,18 @@ async function assertCopied(args: readonly string[]): Promise<string> {
   return stderr;
 }
 
+/** Serves a store that holds keys already, runs the test script against it, and stops. */
+async function assertServes(store: string): Promise<void> {
+  const { server, url } = await serve(["--store", store], { cwd: folder });
+  const checked = await vss(["check", url], { cwd: folder });
+  assert.deepEqual(checked, { code: 0, stdout: "", stderr: "" });
+  server.signal("SIGTERM");
+  assert.equal((await server.ended()).code, 0);
+}
+
 for (const [name, start] of Object.entries(SERVERS)) {
   if (!isSelected(name as StoreName)) continue;
-  test(`a store that goes to ${name} and back, with a kill on the way, gives the same export`, async () => {
+  test(`a store goes to ${name}, is served and checked there, comes back, and is the same`, async () => {
     const server = await start();
     try {
       const source = `sqlite:${file("source.db")}`;
@@ -133,7 +142,9 @@ for (const [name, start] of Object.entries(SERVERS)) {
       const report = await assertCopied(["migrate", source, there]);
       assert.match(report, /versions were there before\.\n$/);
       assert.equal(await exportOf(there), expected);
+      await assertServes(there);
 
+      // What the script put is gone again, and all else is as it was.
       await assertCopied(["migrate", there, back]);
       assert.equal(await exportOf(back), expected);
     } finally {
