@@ -53,6 +53,9 @@ export class Reader {
 
   /** All results are of one moment. */
   read(queries: readonly Query[]): readonly ReadResult[] {
+    const [first] = queries;
+    // The latest version is one statement, which needs no transaction to be of one moment.
+    if (queries.length === 1 && first?.select === "latest") return [this.#find(first)];
     return this.#atOneMoment(() => queries.map((query) => this.#find(query)));
   }
 
