@@ -25,6 +25,9 @@ export function stateMeets(facts: StateFacts, needs: StateCase["needs"]): boolea
   return true;
 }
 
+/** How long an event may take before a case gives up on it. */
+const PATIENCE_MS = 20_000;
+
 /** What one case works with. Whatever it opens or follows ends with it. */
 export class StateContext {
   readonly facts: StateFacts;
@@ -32,9 +35,16 @@ export class StateContext {
   readonly #open: () => Promise<StateApi>;
   readonly #opened: StateApi[] = [];
   readonly #watchers: Watcher[] = [];
+  readonly #patienceMs: number;
 
-  constructor(facts: StateFacts, state: StateApi, open: () => Promise<StateApi>) {
+  constructor(
+    facts: StateFacts,
+    state: StateApi,
+    open: () => Promise<StateApi>,
+    patienceMs = PATIENCE_MS,
+  ) {
     this.facts = facts;
+    this.#patienceMs = patienceMs;
     this.state = state;
     this.#open = open;
   }
@@ -63,7 +73,7 @@ export class StateContext {
 
   /** Reads events in the background; `start` is given the signal that ends them. */
   watch(start: (signal: AbortSignal) => AsyncIterable<WatchEvent>): Watcher {
-    const watcher = new Watcher(start);
+    const watcher = new Watcher(start, this.#patienceMs);
     this.#watchers.push(watcher);
     return watcher;
   }
@@ -74,18 +84,17 @@ export class StateContext {
   }
 }
 
-/** How long an event may take before a case gives up on it. */
-const PATIENCE_MS = 20_000;
-
 /** Collects the events of one watch. */
 export class Watcher {
   readonly events: WatchEvent[] = [];
   readonly #abort = new AbortController();
   readonly #reading: Promise<void>;
+  readonly #patienceMs: number;
   #wake = Promise.withResolvers<void>();
   #end: "open" | "ended" | Error = "open";
 
-  constructor(start: (signal: AbortSignal) => AsyncIterable<WatchEvent>) {
+  constructor(start: (signal: AbortSignal) => AsyncIterable<WatchEvent>, patienceMs: number) {
+    this.#patienceMs = patienceMs;
     this.#reading = this.#read(() => start(this.#abort.signal));
   }
 
@@ -104,13 +113,13 @@ export class Watcher {
     const timer = setTimeout(() => {
       late = true;
       this.#notify();
-    }, PATIENCE_MS);
+    }, this.#patienceMs);
     try {
       while (this.events.length < count) {
         if (this.#end instanceof Error) throw this.#end;
         const seen = `${this.events.length} of ${count} events: ${this.seen.join(", ")}`;
         assert.equal(this.#end, "open", `the watch ended after ${seen}`);
-        assert.ok(!late, `not within ${PATIENCE_MS} ms; ${seen}`);
+        assert.ok(!late, `not within ${this.#patienceMs} ms; ${seen}`);
         await this.#wake.promise;
       }
     } finally {

@@ -58,7 +58,8 @@ export function stateConformance(suite: StateConformance): void {
   });
 }
 
-async function runStateCase(context: StateContext, test: StateCase): Promise<void> {
+/** Runs one case and ends what it left open, also where it fails. */
+export async function runStateCase(context: StateContext, test: StateCase): Promise<void> {
   try {
     await test.run(context);
   } finally {

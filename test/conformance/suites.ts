@@ -61,7 +61,8 @@ export function runStateSuites(suites: Suites, openAny: Open): void {
   });
 }
 
-async function openState(openAny: Open, url: string): Promise<VersionedState> {
+/** Opens an engine over a store, with the limits that a server has unless told. */
+export async function openState(openAny: Open, url: string): Promise<VersionedState> {
   const options = {
     ...storeOptions(systemClock),
     maxValueBytes: VALUE_BYTES_DEFAULT,
