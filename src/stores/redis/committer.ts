@@ -167,8 +167,10 @@ export class Committer {
     { isRedirected, deadline }: { readonly isRedirected: boolean; readonly deadline: number },
   ): Promise<Reply> {
     const sent = sendScript(connection, call, isRedirected);
-    // Asked in the same turn, so that the scripts of one node share one WAIT.
-    const [reply] = await Promise.all([sent, this.#options.replicas.confirm(connection, deadline)]);
+    // Asked for in the same turn, so that the scripts of one node share one WAIT.
+    const confirmed = this.#options.replicas.confirm(connection, deadline);
+    if (confirmed === undefined) return sent;
+    const [reply] = await Promise.all([sent, confirmed]);
     return reply;
   }
 }

@@ -13,7 +13,9 @@ const MARGIN_MS = 250;
 interface Known {
   readonly session: object;
   readonly askedAt: number;
-  readonly facts: Promise<{ readonly isPrimary: boolean; readonly replicas: number }>;
+  readonly answer: Promise<{ readonly isPrimary: boolean; readonly replicas: number }>;
+  /** How many it has, once that has been answered. */
+  replicas: number | undefined;
 }
 
 /**
@@ -31,11 +33,16 @@ export class Replicas {
     this.#clock = clock;
   }
 
-  /** Answers when what was sent before on this connection is confirmed. */
-  async confirm(connection: Connection, deadline: number): Promise<void> {
-    if (this.#asked === 0) return;
+  /** Answers when what was sent before on this connection is confirmed; undefined: by nobody. */
+  confirm(connection: Connection, deadline: number): Promise<void> | undefined {
+    if (this.#asked === 0) return undefined;
+    if (this.#asked === undefined && this.#find(connection).replicas === 0) return undefined;
+    return this.#wait(connection, deadline);
+  }
+
+  async #wait(connection: Connection, deadline: number): Promise<void> {
     const { session } = connection;
-    let needed = this.#asked ?? (await this.#countNeeded(connection));
+    let needed = await this.#countNeeded(connection);
     let confirmed = 0;
     while (confirmed < needed) {
       const leftMs = Math.floor(deadline - MARGIN_MS - this.#clock.monotonic());
@@ -43,32 +50,45 @@ export class Replicas {
       if (connection.session !== session) throw new Error("the connection was lost before WAIT");
       confirmed = await connection.confirm(needed, Math.min(leftMs, WAIT_MS_MAX));
       if (confirmed >= needed) return;
-      const { isPrimary } = await this.#ask(connection).facts;
+      const { isPrimary } = await this.#ask(connection).answer;
       if (!isPrimary) throw new Error("the server has become a replica");
-      needed = this.#asked ?? (await this.#countNeeded(connection));
+      needed = await this.#countNeeded(connection);
     }
   }
 
   async #countNeeded(connection: Connection): Promise<number> {
+    if (this.#asked !== undefined) return this.#asked;
+    const known = this.#find(connection);
+    return Math.min(1, known.replicas ?? (await known.answer).replicas);
+  }
+
+  /** What is known; where that is old, it is asked for again for those who come later. */
+  #find(connection: Connection): Known {
     const known = this.#known.get(connection);
-    if (known === undefined || known.session !== connection.session) {
-      return Math.min(1, (await this.#ask(connection).facts).replicas);
+    if (known === undefined || known.session !== connection.session) return this.#ask(connection);
+    if (this.#clock.monotonic() - known.askedAt > KNOWN_FOR_MS) {
+      const { replicas } = known;
+      this.#ask(connection).replicas = replicas;
     }
-    if (this.#clock.monotonic() - known.askedAt > KNOWN_FOR_MS) this.#ask(connection);
-    return Math.min(1, (await known.facts).replicas);
+    return known;
   }
 
   #ask(connection: Connection): Known {
-    const { session } = connection;
-    const facts = connection.send(["INFO", "replication"]).then((reply) => {
+    const answer = connection.send(["INFO", "replication"]).then((reply) => {
       const info = String(reply);
-      const replicas = Number(/^connected_slaves:(\d+)/m.exec(info)?.[1] ?? 0);
-      return { isPrimary: /^role:master/m.test(info), replicas };
+      known.replicas = Number(/^connected_slaves:(\d+)/m.exec(info)?.[1] ?? 0);
+      return { isPrimary: /^role:master/m.test(info), replicas: known.replicas };
     });
-    const known = { session, askedAt: this.#clock.monotonic(), facts };
+    const { session } = connection;
+    const known: Known = {
+      session,
+      askedAt: this.#clock.monotonic(),
+      answer,
+      replicas: undefined,
+    };
     this.#known.set(connection, known);
     // Whoever needs the answer awaits it too; a failure is asked for anew.
-    facts.catch(() => this.#known.delete(connection));
+    answer.catch(() => this.#known.delete(connection));
     return known;
   }
 }

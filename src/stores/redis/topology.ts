@@ -46,6 +46,8 @@ const ASK_INTERVAL_MS = 100;
 export class Topology {
   readonly #options: ConnectionOptions;
   readonly #nodes = new Map<string, Node>();
+  /** By slot, as the layout has it. */
+  readonly #nodeOf = new Map<number, Node>();
   #layout: Layout = EMPTY_LAYOUT;
   #asking: Promise<void> | undefined;
   #askedAt = -Infinity;
@@ -74,8 +76,13 @@ export class Topology {
 
   /** The primary that serves a slot; undefined while nobody does. */
   nodeOf(slot: number): Node | undefined {
+    const known = this.#nodeOf.get(slot);
+    if (known !== undefined) return known;
     const address = this.#layout.primaryOf(slot);
-    return address && this.nodeAt(address);
+    if (address === undefined) return undefined;
+    const node = this.nodeAt(address);
+    this.#nodeOf.set(slot, node);
+    return node;
   }
 
   nodeAt(address: Address): Node {
@@ -127,6 +134,7 @@ export class Topology {
     this.#askedAt = this.#options.store.clock.monotonic();
     if (this.#isClosed) return;
     this.#layout = layout;
+    this.#nodeOf.clear();
     const inUse = new Set(layout.primaries.map(formatAddress));
     for (const [name, node] of this.#nodes) {
       if (inUse.has(name)) continue;
@@ -170,5 +178,7 @@ export class Topology {
     this.#isClosed = true;
     for (const node of this.#nodes.values()) node.close();
     this.#nodes.clear();
+    this.#nodeOf.clear();
+    this.#layout = EMPTY_LAYOUT;
   }
 }
