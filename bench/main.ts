@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { removeFolder, temporaryFolder } from "../test/servers/process.ts";
@@ -9,7 +10,14 @@ import { isWhole, OptionsError, parseOptions, USAGE, type BenchOptions } from ".
 import { againstTable } from "./report/against.ts";
 import { CHART_FOLDER, chartsOf, drawCharts } from "./report/charts.ts";
 import { renderPage } from "./report/page.ts";
-import { mergeResults, readResult, RESULT_FILE, writeResult } from "./report/result-file.ts";
+import {
+  EMPTY_RESULT,
+  mergeResults,
+  readResult,
+  RESULT_FILE,
+  writeResult,
+  type BenchResult,
+} from "./report/result-file.ts";
 import { summarize } from "./report/summary.ts";
 import { toText } from "./report/table.ts";
 import { runBench } from "./run.ts";
@@ -57,18 +65,31 @@ async function run(argv: readonly string[], options: BenchOptions, folder: strin
     return;
   }
   // Read first: a name that is wrong should not cost a whole run.
-  const earlier = options.against === undefined ? undefined : await readResult(options.against);
+  const earlier = options.against === undefined ? undefined : await readEarlier(options.against);
   const result = await runBench(options, info, tools);
   tools.say(`\n${summarize(result)}`);
   if (options.json !== undefined) await writeResult(options.json, result);
   if (earlier !== undefined) tools.say(`\n${toText(againstTable(earlier, result))}`);
   if (!isWhole(options)) return;
-  const kept = mergeResults(await readResult(RESULT_FILE), result);
+  const kept = mergeResults(await readKept(), result);
   const charts = chartsOf(kept);
   await writeResult(RESULT_FILE, kept);
   await drawCharts(charts, join(DOCS, CHART_FOLDER));
   await writeFile(join(DOCS, "benchmarks.md"), renderPage(kept, charts));
   tools.say("\nWritten: docs/benchmarks.md, docs/benchmarks.json and the charts beside them.");
+}
+
+/** What earlier runs left; nothing where this is the first. */
+async function readKept(): Promise<BenchResult> {
+  return existsSync(RESULT_FILE) ? readResult(RESULT_FILE) : EMPTY_RESULT;
+}
+
+async function readEarlier(file: string): Promise<BenchResult> {
+  try {
+    return await readResult(file);
+  } catch (error) {
+    throw new OptionsError(`--against: ${file} is no result of a run.`, { cause: error });
+  }
 }
 
 function makeTools(seconds: number, folder: string): RunTools {

@@ -39,7 +39,7 @@ export async function readRunInfo(
   ]);
   const all = cpus();
   return {
-    command: ["npm run bench", ...(argv.length > 0 ? ["--", ...argv] : [])].join(" "),
+    command: commandOf(argv),
     date: new Date().toISOString().slice(0, 16).replace("T", " "),
     commit: changes === "" ? commit : `${commit}+`,
     processor: all[0]?.model ?? "unknown",
@@ -52,6 +52,13 @@ export async function readRunInfo(
     versions,
     groups: [],
   };
+}
+
+/** The command without the names of files, which change nothing that is measured. */
+export function commandOf(argv: readonly string[]): string {
+  const files = new Set(["--json", "--against"]);
+  const kept = argv.filter((arg, index) => !files.has(arg) && !files.has(argv[index - 1] ?? ""));
+  return ["npm run bench", ...(kept.length > 0 ? ["--", ...kept] : [])].join(" ");
 }
 
 /** What prints its version, and how it is asked. */

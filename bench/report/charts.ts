@@ -17,6 +17,9 @@ export interface Chart {
   readonly spec: TopLevelSpec;
 }
 
+/** What stands for itself in a chart that is put together of several. */
+type UnitOrLayer = Extract<TopLevelSpec, { readonly layer: unknown }>;
+
 export const CHART_FOLDER = "charts";
 
 /** Every chart that a result has figures for. */
@@ -26,9 +29,8 @@ export function chartsOf(result: BenchResult): readonly Chart[] {
     charts.push(shareChart(result.loads.rows), latencyChart(result.loads.rows));
   }
   if (result.matrix !== undefined) charts.push(connectionsChart(allCells(result)));
-  if (result.watch !== undefined && result.watch.rows.length > 0) {
-    charts.push(watchChart(result.watch.rows));
-  }
+  const watchers = new Set(result.watch?.rows.map((row) => row.watchers));
+  if (result.watch !== undefined && watchers.size > 1) charts.push(watchChart(result.watch.rows));
   if (result.growth !== undefined) charts.push(growthChart(result.growth.rows));
   return charts;
 }
@@ -70,112 +72,107 @@ const STORE_COLOR = {
   sort: [...STORE_NAMES],
 } as const;
 
-/** What each contender reached of the bare server, with a line where we aim. */
+/** What each contender reached of the bare server, with a line where we aim: a chart for each load. */
 function shareChart(cells: readonly Cell[]): Chart {
   const loads = ["get", "put", "hot"] as const;
-  const values = cells
-    .filter((cell) => cell.connections === 64 && cell.valueBytes === 100)
-    .filter(
-      ({ contender, group }) =>
-        contender !== "bare" && !(group === "peers" && contender === "ours"),
-    )
-    .flatMap((cell) => {
-      const load = loads.find((one) => one === cell.load);
-      if (load === undefined) return [];
-      const { group, contender, share } = cell;
-      const aim = group === "peers" || contender !== "ours" ? null : SHARES[load][group];
-      const label = contender === "ours" ? group : contender;
-      return [{ store: group, contender, label, share, aim, load: LOAD_TITLES[load] }];
-    });
-  const y = {
-    field: "share",
-    type: "quantitative",
-    title: "share of the bare server's rate",
-  } as const;
-  const x = {
-    field: "contender",
-    type: "nominal",
-    title: null,
-    axis: { labelAngle: -45 },
-  } as const;
+  const shown = cells
+    .filter(isMainBusy)
+    .filter(({ group, contender }) => contender !== "bare" && !isReference({ group, contender }));
   return {
     file: "shares.svg",
     title: "Share of the bare server's rate, by store and load; black lines mark what is aimed for",
-    spec: {
-      ...BASE,
-      data: { values },
-      facet: {
-        row: {
-          field: "load",
-          type: "nominal",
-          title: null,
-          sort: loads.map((load) => LOAD_TITLES[load]),
+    spec: { ...BASE, vconcat: loads.map((load) => shareOfLoad(shown, load)) },
+  };
+}
+
+function shareOfLoad(cells: readonly Cell[], load: keyof typeof SHARES): UnitOrLayer {
+  const values = cells
+    .filter((cell) => cell.load === load)
+    .map(({ group, contender, share }) => {
+      const aim = group === "peers" || contender !== "ours" ? null : SHARES[load][group];
+      return { store: group, contender, share, aim };
+    });
+  const x = { field: "store", type: "nominal", sort: STORE_ORDER, title: null } as const;
+  const place = { x: { ...x, axis: { labelAngle: 0 } }, xOffset: { field: "contender" } } as const;
+  const y = { type: "quantitative", title: "share" } as const;
+  return {
+    title: { text: LOAD_TITLES[load], anchor: "start", fontSize: 13 },
+    data: { values },
+    width: 640,
+    height: 130,
+    layer: [
+      {
+        mark: "bar",
+        encoding: {
+          ...place,
+          y: { ...y, field: "share" },
+          color: { field: "contender", type: "nominal", title: null },
         },
-        column: { field: "store", type: "nominal", title: null, sort: STORE_ORDER },
       },
-      resolve: { scale: { x: "independent" } },
-      spec: {
-        width: { step: 34 },
-        height: 150,
-        layer: [
-          {
-            mark: "bar",
-            encoding: {
-              x,
-              y,
-              color: {
-                field: "contender",
-                type: "nominal",
-                legend: null,
-                scale: { scheme: "tableau10" },
-              },
-            },
-          },
-          {
-            mark: { type: "tick", color: "black", thickness: 2, width: 30 },
-            encoding: { x, y: { ...y, field: "aim" } },
-          },
-        ],
+      {
+        transform: [{ filter: "datum.aim !== null" }],
+        mark: { type: "tick", color: "black", thickness: 2 },
+        encoding: { ...place, y: { ...y, field: "aim" } },
       },
-    },
+    ],
   };
 }
 
 /** Our latency at 64 connections: from the median to one in a thousand. */
 function latencyChart(cells: readonly Cell[]): Chart {
-  const values = cells
-    .filter(({ contender, group }) => contender === "ours" && group !== "peers")
-    .filter(({ connections, valueBytes }) => connections === 64 && valueBytes === 100)
-    .flatMap(({ group, load, p50Us, p99Us, p999Us }) =>
-      Object.entries({ p50: p50Us, p99: p99Us, "p99.9": p999Us }).map(([percentile, us]) => ({
-        store: group,
-        load: LOAD_TITLES[load],
-        percentile,
-        ms: us / 1000,
-      })),
-    );
+  const ours = cells.filter(isMainBusy).filter(({ group, contender }) => {
+    return contender === "ours" && !isReference({ group, contender });
+  });
+  const values = ours.flatMap(({ group, load, p50Us, p99Us, p999Us }) =>
+    Object.entries({ p50: p50Us, p99: p99Us, "p99.9": p999Us }).map(([percentile, us]) => ({
+      store: group,
+      load: LOAD_TITLES[load],
+      percentile,
+      ms: us / 1000,
+    })),
+  );
   return {
     file: "latency.svg",
     title: "Latency of our server at 64 connections: p50, p99 and p99.9",
     spec: {
       ...BASE,
       data: { values },
-      width: 420,
-      height: { step: 16 },
-      mark: { type: "point", filled: true, size: 60 },
-      encoding: {
-        x: { field: "ms", type: "quantitative", scale: { type: "log" }, title: "milliseconds" },
-        y: { field: "store", type: "nominal", title: null, sort: [...STORE_NAMES] },
-        row: {
-          field: "load",
-          type: "nominal",
-          title: null,
-          header: { labelAngle: 0, labelAlign: "left" },
+      facet: {
+        field: "load",
+        type: "nominal",
+        title: null,
+        sort: Object.values(LOAD_TITLES),
+        header: { labelAnchor: "start" },
+      },
+      columns: 2,
+      spec: {
+        width: 300,
+        height: { step: 16 },
+        mark: { type: "point", filled: true, size: 60 },
+        encoding: {
+          x: {
+            field: "ms",
+            type: "quantitative",
+            scale: { type: "log" },
+            title: "ms",
+            axis: { tickCount: 4 },
+          },
+          y: { field: "store", type: "nominal", title: null, sort: [...STORE_NAMES] },
+          color: { field: "percentile", type: "nominal", title: null },
         },
-        color: { field: "percentile", type: "nominal", title: null },
       },
     },
   };
+}
+
+/** The figures that the main tables show of many connections. */
+function isMainBusy({ connections, valueBytes }: Cell): boolean {
+  return connections === 64 && valueBytes === 100;
+}
+
+/** Beside the peers, our server only gives the bytes that the bare one answers. */
+function isReference({ group, contender }: Pick<Cell, "group" | "contender">): boolean {
+  return group === "peers" && contender === "ours";
 }
 
 function connectionsChart(cells: readonly Cell[]): Chart {
@@ -222,14 +219,19 @@ function watchChart(rows: readonly WatchRow[]): Chart {
     spec: {
       ...BASE,
       data: { values },
-      width: 460,
-      height: 240,
+      width: 300,
+      height: 220,
       mark: { type: "line", point: true },
       encoding: {
-        x: { field: "watchers", type: "quantitative", scale: { type: "symlog" } },
+        x: {
+          field: "watchers",
+          type: "quantitative",
+          scale: { type: "log" },
+          axis: { grid: false, format: "~s" },
+        },
         y: { field: "ms", type: "quantitative", scale: { type: "log" }, title: "milliseconds" },
         color: STORE_COLOR,
-        strokeDash: { field: "percentile", type: "nominal", title: null },
+        column: { field: "percentile", type: "nominal", title: null },
       },
     },
   };
@@ -260,7 +262,7 @@ function growthChart(rows: readonly GrowthRow[]): Chart {
             type: "quantitative",
             scale: { type: "log" },
             title: null,
-            axis: { format: "~s" },
+            axis: { format: "~s", grid: false, tickCount: 3 },
           },
           y: { field: "share", type: "quantitative", title: null, scale: { domainMin: 0 } },
           color: STORE_COLOR,

@@ -119,3 +119,31 @@ export function slowdown(shares: readonly number[]): number {
   const [smallest = Number.NaN, ...larger] = shares;
   return larger.length === 0 ? 1 : smallest / Math.min(...larger);
 }
+
+const KIB_PER_WATCHER_MAX = 40;
+/** Where memory for each of so many watchers is judged. */
+const WATCHERS_JUDGED = 2_000;
+
+export function judgeWatch(rows: readonly WatchRow[]): readonly Target[] {
+  return rows
+    .filter(({ watchers }) => watchers === WATCHERS_JUDGED)
+    .map(({ group, kibPerWatcher }) => ({
+      what: `KiB for each of ${formatCount(WATCHERS_JUDGED)} watchers`,
+      store: group,
+      wanted: `under ${KIB_PER_WATCHER_MAX}`,
+      measured: kibPerWatcher,
+      isMet: kibPerWatcher < KIB_PER_WATCHER_MAX,
+    }));
+}
+
+const WAIT_FOR_DELETE_MS_MAX = 100;
+
+export function judgeDeletes(rows: readonly DeleteRow[]): readonly Target[] {
+  return rows.map(({ group, maxUs }) => ({
+    what: "Longest GET of others while a long history is deleted, ms",
+    store: group,
+    wanted: `at most ${WAIT_FOR_DELETE_MS_MAX}`,
+    measured: maxUs / 1000,
+    isMet: maxUs / 1000 <= WAIT_FOR_DELETE_MS_MAX,
+  }));
+}

@@ -33,7 +33,7 @@ export function contenderTable(cells: readonly Cell[]): Table {
     "wrk's core",
   ];
   const rows = cells.map((cell) => [
-    `${cell.group}: ${cell.contender}${cell.faults.length > 0 ? " (wrong)" : ""}`,
+    `${cell.group}: ${nameOf(cell)}${cell.faults.length > 0 ? " (wrong)" : ""}`,
     formatCount(cell.rate),
     formatShare(cell.share),
     formatMs(cell.p50Us),
@@ -44,6 +44,11 @@ export function contenderTable(cells: readonly Cell[]): Table {
     `${Math.round(cell.generatorShare * 100)} %`,
   ]);
   return { headers, rows };
+}
+
+/** Beside the peers, ours only gives the bytes that the bare server answers. */
+function nameOf({ group, contender }: Cell): string {
+  return group === "peers" && contender === "ours" ? "ours, memory" : contender;
 }
 
 /** The loads that some cells are of, each with its cells. */
@@ -58,7 +63,9 @@ export function byLoad(
 
 /** Our server's rate by size of values and number of connections. */
 export function matrixTable(cells: readonly Cell[], load: LoadName): Table {
-  const ours = cells.filter((cell) => cell.load === load && cell.contender === "ours");
+  const ours = cells.filter(
+    (cell) => cell.load === load && cell.contender === "ours" && cell.group !== "peers",
+  );
   const shapes = [...new Map(ours.map((cell) => [shapeOf(cell), cell])).values()].toSorted(
     (a, b) => a.valueBytes - b.valueBytes || a.connections - b.connections,
   );

@@ -2,7 +2,15 @@ import type { RunInfo } from "../measure/run-info.ts";
 import { QUIET_LOAD } from "../measure/run-info.ts";
 import { LOAD_TITLES } from "../loads/load.ts";
 import { CHART_FOLDER, type Chart } from "./charts.ts";
-import { deleteTable, growthTable, judgeGrowth, sizesTable, watchTable } from "./growth-tables.ts";
+import {
+  deleteTable,
+  growthTable,
+  judgeDeletes,
+  judgeGrowth,
+  judgeWatch,
+  sizesTable,
+  watchTable,
+} from "./growth-tables.ts";
 import {
   byLoad,
   contenderTable,
@@ -29,7 +37,7 @@ export function renderPage(result: BenchResult, charts: readonly Chart[]): strin
   const sections = [
     intro(),
     ...(result.loads === undefined ? [] : loadSections(result.loads, chart)),
-    ...(result.matrix === undefined ? [] : matrixSection(result.matrix, chart)),
+    ...(result.matrix === undefined ? [] : matrixSection(result, result.matrix, chart)),
     ...(result.watch === undefined ? [] : watchSection(result.watch, chart)),
     ...(result.growth === undefined ? [] : growthSection(result.growth, chart)),
     ...(result.deletes === undefined ? [] : deleteSection(result.deletes)),
@@ -63,7 +71,7 @@ function runLines({ run }: Part<unknown>): string {
   const versions = Object.entries(run.versions).map(([name, version]) => `${name} ${version}`);
   const busy = run.loadBefore > QUIET_LOAD ? " (**busy: do not trust these figures**)" : "";
   return [
-    `- Command: \`${run.command}\`, ${run.rounds} rounds of ${run.seconds} s, ${run.date} UTC, commit ${run.commit}`,
+    `- Command: \`${run.command}\`, ${run.rounds} × ${run.seconds} s, ${run.date} UTC, commit ${run.commit}`,
     `- Machine: ${run.cores} cores of ${run.processor}, ${run.memoryGiB} GiB, Linux ${run.kernel}, load before the run ${run.loadBefore}${busy}`,
     `- Versions: ${versions.join(", ")}`,
   ].join("\n");
@@ -103,13 +111,18 @@ function loadSections(part: Part<Cell>, chart: ChartLine): readonly string[] {
   ];
 }
 
-function matrixSection(part: Part<Cell>, chart: ChartLine): readonly string[] {
+function matrixSection(
+  { loads }: BenchResult,
+  part: Part<Cell>,
+  chart: ChartLine,
+): readonly string[] {
+  const cells = [...(loads?.rows ?? []), ...part.rows];
   return [
     "## Sizes of values, numbers of connections",
     ...chart("connections.svg"),
     ...(["get", "put"] as const).flatMap((load) => [
       `### ${LOAD_TITLES[load]}`,
-      toMarkdown(matrixTable(part.rows, load)),
+      toMarkdown(matrixTable(cells, load)),
     ]),
     runLines(part),
   ];
@@ -165,6 +178,8 @@ function targetSection(result: BenchResult): string {
   const targets: readonly Target[] = [
     ...judgeTargets([...(result.loads?.rows ?? []), ...(result.matrix?.rows ?? [])]),
     ...judgeGrowth(result.growth?.rows ?? []),
+    ...judgeWatch(result.watch?.rows ?? []),
+    ...judgeDeletes(result.deletes?.rows ?? []),
   ];
   const missed = targets.filter(({ isMet }) => !isMet).length;
   return [

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { comparisonRow } from "../compare.ts";
+import type { DeleteRow } from "../loads/delete.ts";
 import type { GrowthRow } from "../loads/growth.ts";
 import { percentile, type WatchRow } from "../loads/watch.ts";
 import { rotated } from "../measure/run-cells.ts";
-import type { RunInfo } from "../measure/run-info.ts";
+import { commandOf, type RunInfo } from "../measure/run-info.ts";
 import { againstTable } from "./against.ts";
 import { chartsOf, toSvg } from "./charts.ts";
 import { judgeGrowth, slowdown } from "./growth-tables.ts";
@@ -72,6 +73,14 @@ const GROWTH: readonly GrowthRow[] = [1_000, 100_000].map((size) => ({
   peakMiB: 120,
   bytesPerVersion: size === 1_000 ? undefined : 250,
 }));
+const DELETED: DeleteRow = {
+  group: "mariadb",
+  versions: 1_000_000,
+  deleteUs: 5000,
+  p99Us: 4000,
+  maxUs: 101_000,
+  maxBeforeUs: 9000,
+};
 const WATCH: WatchRow = {
   group: "mariadb",
   watchers: 1000,
@@ -84,7 +93,8 @@ const WATCH: WatchRow = {
 const RESULT: BenchResult = {
   ...EMPTY_RESULT,
   loads: { run: RUN, rows: CELLS },
-  watch: { run: RUN, rows: [WATCH] },
+  watch: { run: RUN, rows: [WATCH, { ...WATCH, watchers: 2000 }] },
+  deletes: { run: RUN, rows: [DELETED] },
   growth: { run: RUN, rows: GROWTH },
 };
 
@@ -136,6 +146,8 @@ test("the page shows every part with its run, what is met, missed and wrong", ()
   assert.match(page, /GET latest: times slower as keys grow \| mariadb \| .* \| \*\*missed\*\* \|/);
   assert.match(page, /peers, etcd, PUT, 1,000 keys, 64 connections: 2 timeouts/);
   assert.match(page, /\| mariadb \| 1,000 \| 9\.00 \| 20\.0 \| 2\.00 \| 11\.5 \|/);
+  assert.match(page, /KiB for each of 2,000 watchers \| mariadb \| under 40 \| 11\.50 \| met \|/);
+  assert.match(page, /deleted, ms \| mariadb \| at most 100 \| 101\.00 \| \*\*missed\*\* \|/);
   assert.match(page, /!\[.*\]\(charts\/shares\.svg\)/);
   assert.doesNotMatch(page, /busy: do not trust|NaN|undefined/);
   const busy = { ...RESULT, loads: { run: { ...RUN, loadBefore: 3 }, rows: CELLS } };
@@ -179,6 +191,11 @@ test("a comparison takes the median of the rounds' ratios and says what got wors
   const row = comparisonRow([base, ours]);
   assert.deepEqual(row.slice(3, 5), ["2.00", "1.50–2.00"]);
   assert.equal(row.at(-1), "memory by 100 %");
+});
+
+test("the command is told without the names of files", () => {
+  assert.equal(commandOf([]), "npm run bench");
+  assert.equal(commandOf(["--full", "--json", "/x/y"]), "npm run bench -- --full");
 });
 
 test("an earlier result is compared cell by cell", () => {

@@ -36,16 +36,9 @@ export const EMPTY_RESULT: BenchResult = {
 
 export const RESULT_FILE = join(import.meta.dirname, "..", "..", "docs", "benchmarks.json");
 
-/** The result in a file; an empty one where there is no such file yet. */
+/** The result in a file. */
 export async function readResult(file: string): Promise<BenchResult> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return EMPTY_RESULT;
-    throw error;
-  }
-  const result = JSON.parse(text) as BenchResult;
+  const result = JSON.parse(await readFile(file, "utf8")) as BenchResult;
   if (result.format !== 1) throw new Error(`${file} is of another version of the benchmark`);
   return { ...EMPTY_RESULT, ...result };
 }

@@ -1,4 +1,12 @@
-import { deleteTable, growthTable, judgeGrowth, sizesTable, watchTable } from "./growth-tables.ts";
+import {
+  deleteTable,
+  growthTable,
+  judgeDeletes,
+  judgeGrowth,
+  judgeWatch,
+  sizesTable,
+  watchTable,
+} from "./growth-tables.ts";
 import { LOAD_TITLES } from "../loads/load.ts";
 import { byLoad, contenderTable, faultLines, overviewTable, targetTable } from "./load-tables.ts";
 import type { BenchResult } from "./result-file.ts";
@@ -30,7 +38,12 @@ export function summarize(result: BenchResult): string {
   add("Growth by versions", growthTable(growth, "versions"));
   add("DELETE of a long history", deleteTable(result.deletes?.rows ?? []));
   add("Bytes", sizesTable(growth));
-  const targets = [...judgeTargets(cells), ...judgeGrowth(growth)];
+  const targets = [
+    ...judgeTargets(cells),
+    ...judgeGrowth(growth),
+    ...judgeWatch(result.watch?.rows ?? []),
+    ...judgeDeletes(result.deletes?.rows ?? []),
+  ];
   add("What is aimed for", targetTable(targets));
   const faults = faultLines(cells);
   if (faults.length > 0) blocks.push(`What went wrong\n\n${faults.join("\n")}`);
