@@ -16,6 +16,9 @@ export const MESSAGE_CHARS_MAX = 1024;
 /** Longest stored content type, in characters. A longer one is stored as none. */
 export const CONTENT_TYPE_CHARS_MAX = 256;
 
+/** Longest incarnation. Ours have 12 characters; imported ones come from another of our stores. */
+export const INCARNATION_CHARS_MAX = 32;
+
 /** Longest `Idempotency-Key`, in characters. */
 export const REQUEST_ID_CHARS_MAX = 256;
 

@@ -6,12 +6,13 @@ import { parseKey, type Key } from "../key.ts";
 import {
   AUTHOR_CHARS_MAX,
   CONTENT_TYPE_CHARS_MAX,
+  INCARNATION_CHARS_MAX,
   MESSAGE_CHARS_MAX,
   PAGE_ITEMS_DEFAULT,
   PAGE_ITEMS_MAX,
   REQUEST_ID_CHARS_MAX,
 } from "../limits.ts";
-import type { Condition, Put, RequestId, Select } from "../store.ts";
+import type { Condition, EntryRef, Put, RequestId, Select } from "../store.ts";
 
 export function invalid(parameter: string, reason: string): StateError {
   return new StateError("invalid_parameter", reason, { details: { parameter } });
@@ -66,10 +67,19 @@ export function toConditions(key: Key, conditions: Conditions): readonly Conditi
     found.push({ kind: "version", key, version: checkVersion("cas", cas) });
   }
   if (ifMatch === "*") found.push({ kind: "present", key });
-  else if (ifMatch !== undefined) found.push({ kind: "entry", key, entries: ifMatch });
+  else if (ifMatch !== undefined) {
+    found.push({ kind: "entry", key, entries: ifMatch.filter(mayExist) });
+  }
   if (ifNoneMatch === "*") found.push({ kind: "absent", key });
-  else if (ifNoneMatch !== undefined) found.push({ kind: "not-entry", key, entries: ifNoneMatch });
+  else if (ifNoneMatch !== undefined) {
+    found.push({ kind: "not-entry", key, entries: ifNoneMatch.filter(mayExist) });
+  }
   return found;
+}
+
+/** An ETag that nobody was ever given matches nothing; stores need not cope with its length. */
+function mayExist({ incarnation }: EntryRef): boolean {
+  return incarnation.length <= INCARNATION_CHARS_MAX;
 }
 
 export interface PutInput {

@@ -23,6 +23,9 @@ const CHANGE_PUT = 0;
 /** The index that stands for "an imported put" where a condition's would stand. */
 const CONDITION_IMPORT = 65_535;
 
+/** No version gets that high, so a condition on any higher one is as unmet as one on this. */
+const U48_MAX = 2 ** 48 - 1;
+
 const CONDITION_KINDS = { absent: 0, present: 1, version: 2, entry: 3, "not-entry": 4 } as const;
 
 /** The commit of one writer: which writer, and the number under which it may be sent again. */
@@ -84,10 +87,10 @@ class PlanWriter {
   writeTransaction(transaction: Transaction, request: number): void {
     const { writer } = this;
     const { conditions, puts, deletes, reads } = transaction;
-    writer.u8(conditions.length);
-    writer.u8(puts.length);
-    writer.u8(deletes.length);
-    writer.u8(reads.length);
+    writer.u16(conditions.length);
+    writer.u16(puts.length);
+    writer.u16(deletes.length);
+    writer.u16(reads.length);
     writer.u16(request);
     writer.shortText(transaction.incarnation);
     if (transaction.request !== undefined) writer.latin1(transaction.request.fingerprint);
@@ -111,12 +114,12 @@ class PlanWriter {
     const { writer } = this;
     writer.u8(CONDITION_KINDS[condition.kind]);
     this.#writeKey(condition.key);
-    if (condition.kind === "version") writer.u48(condition.version);
+    if (condition.kind === "version") writer.u48(Math.min(condition.version, U48_MAX));
     if (condition.kind === "entry" || condition.kind === "not-entry") {
       writer.u48(condition.entries.length);
       for (const { incarnation, version } of condition.entries) {
         writer.shortText(incarnation);
-        writer.u48(version);
+        writer.u48(Math.min(version, U48_MAX));
       }
     }
   }
