@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 
 import { ERRORS, type ErrorCode } from "../errors.ts";
+import { REQUEST_ID_CHARS_MAX } from "../limits.ts";
 import { toJsonSchema } from "./json-schema.ts";
 import type { QueryParser } from "./query.ts";
 import type { JsonSchema, Operation, Route } from "./route.ts";
@@ -27,26 +28,32 @@ const COMMON_ERRORS: readonly ErrorCode[] = [
 
 const STRING = { type: "string" } as const;
 
-/** Request headers that the routes name. */
-const REQUEST_HEADERS: Readonly<Record<string, { readonly description: string }>> = {
+const ETAG_LIST = `^(\\*|((W/)?"[!-~]*"( *, *|$))*)$`;
+
+/** Request headers that the routes name, and what they may hold. */
+const REQUEST_HEADERS: Readonly<Record<string, JsonSchema>> = {
   "If-Match": {
     description: "Only if the latest version has one of these ETags; `*`: only if the key exists.",
+    schema: { type: "string", pattern: ETAG_LIST },
   },
   "If-None-Match": {
     description:
       "Of a read: answer 304 if this is still the ETag. Of a write: only if the latest version has " +
       "none of these ETags; `*`: only if the key does not exist.",
+    schema: { type: "string", pattern: ETAG_LIST },
   },
   "Idempotency-Key": {
     description:
       "An id of the caller's own. The same request under the same id within 24 hours answers the " +
       "first outcome and writes nothing.",
+    schema: { type: "string", minLength: 1, maxLength: REQUEST_ID_CHARS_MAX },
   },
   "Accept-Datetime": {
     description: "Answer the version that was the latest then (RFC 7089).",
+    schema: { type: "string", examples: ["Sat, 21 Nov 2026 10:00:00 GMT"] },
   },
-  Accept: { description: "Which form of the answer is wanted." },
-  "Last-Event-ID": { description: "Resume after this event." },
+  Accept: { description: "Which form of the answer is wanted.", schema: STRING },
+  "Last-Event-ID": { description: "Resume after this event.", schema: STRING },
 };
 
 const ANSWER_HEADERS: Readonly<Record<string, string>> = {
@@ -141,7 +148,7 @@ function queryParameters({ schema }: QueryParser<unknown>): readonly JsonSchema[
 }
 
 function header(name: string): JsonSchema {
-  return { name, in: "header", required: false, ...REQUEST_HEADERS[name], schema: STRING };
+  return { name, in: "header", required: false, ...REQUEST_HEADERS[name] };
 }
 
 function contentOf(content: Readonly<Record<string, JsonSchema>>): JsonSchema {

@@ -34,7 +34,12 @@ const INFO = {
 } as const;
 const INFO_REQUIRED = ["version", "size", "createdAt", "digest", "etag"] as const;
 
-export const ENTRY = object({ ...VALUE, version: VERSION }, ["value", "version"]);
+const ENTRY = object({ ...VALUE, version: VERSION }, ["value", "version"]);
+
+/** With `raw`, the stored bytes come under their own type, which may be JSON's too. */
+export const ENTRY_OR_RAW: JsonSchema = {
+  anyOf: [ENTRY, { description: "With `raw`: the value itself." }],
+};
 
 export const PUT_ANSWER = object({
   key: { type: "string" },

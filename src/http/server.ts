@@ -121,7 +121,7 @@ function newFastify(limits: HttpLimits): FastifyInstance {
     },
   });
   // Bodies are raw bytes under any Content-Type, valid or not: the routes read them themselves.
-  for (const method of ["PUT", "POST", "DELETE"]) {
+  for (const method of app.supportedMethods) {
     app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   }
   return app;

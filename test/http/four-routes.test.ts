@@ -323,6 +323,8 @@ test("a method that a path does not take is a 405 with Allow", async () => {
     ["PATCH", `/${key}`, "PUT, GET, HEAD, DELETE"],
     ["OPTIONS", `/${key}`, "PUT, GET, HEAD, DELETE"],
     ["PROPFIND", `/${key}`, "PUT, GET, HEAD, DELETE"],
+    ["QUERY", `/${key}`, "PUT, GET, HEAD, DELETE"],
+    ["QUERY", `/${key}/restore`, "POST"],
     ["PUT", `/${key}/1`, "GET, HEAD"],
     ["DELETE", `/${key}/1`, "GET, HEAD"],
     ["POST", `/${key}/versions`, "GET, HEAD"],

@@ -5,7 +5,7 @@ import type { Exchange } from "../exchange.ts";
 import { keyOf, parseVersion, secondSegment } from "../path.ts";
 import { queryParser } from "../query.ts";
 import type { Route } from "../route.ts";
-import { ENTRY, TEXT } from "../schemas.ts";
+import { ENTRY_OR_RAW, TEXT } from "../schemas.ts";
 import { RAW } from "./get.ts";
 
 const query = queryParser({ raw: RAW });
@@ -21,7 +21,7 @@ export const getVersion: Route = {
     answer: {
       description: "The value and its version; the bytes themselves with `raw`.",
       headers: ["ETag", "Last-Modified"],
-      content: { "application/json": ENTRY, "*/*": TEXT },
+      content: { "application/json": ENTRY_OR_RAW, "*/*": TEXT },
     },
     others: { 304: "If-None-Match names this version." },
     errors: ["version_not_found", "version_trimmed"],

@@ -6,7 +6,7 @@ import type { Exchange } from "../exchange.ts";
 import { keyOf } from "../path.ts";
 import { flag, invalidParameter, moment, optional, queryParser } from "../query.ts";
 import type { Route } from "../route.ts";
-import { ENTRY, TEXT } from "../schemas.ts";
+import { ENTRY_OR_RAW, TEXT } from "../schemas.ts";
 import { parseHttpDate, parseRfc3339, toHttpDate } from "../times.ts";
 
 /** `?raw`, on every read of one entry. */
@@ -28,7 +28,7 @@ export const get: Route = {
     answer: {
       description: "The value and its version; the bytes themselves with `raw`.",
       headers: ["ETag", "Last-Modified", "Memento-Datetime"],
-      content: { "application/json": ENTRY, "*/*": TEXT },
+      content: { "application/json": ENTRY_OR_RAW, "*/*": TEXT },
     },
     others: { 304: "The version named by If-None-Match is still the latest." },
     errors: ["key_not_found", "version_not_found", "version_trimmed"],
