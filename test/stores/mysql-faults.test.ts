@@ -214,11 +214,14 @@ if (isSelected("mariadb")) {
     const key = keyOf(unique());
     const end = new AbortController();
     const seen: number[] = [];
+    let isFollowing = false;
     const following = (async () => {
       for await (const batch of store.changes("now", end.signal)) {
+        isFollowing = true;
         seen.push(...batch.changes.map(({ version }) => version));
       }
     })();
+    await waitUntil("the present", () => isFollowing);
     await putOne(store, key, "1");
     await waitUntil("the first change", () => seen.length === 1);
     server.signal("SIGKILL");

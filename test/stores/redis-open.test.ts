@@ -150,6 +150,28 @@ if (isSelected("redis")) {
     assert.match(error.message, /^Redis did not answer within 0.6 s \(ECONNREFUSED\)\. Check /);
   });
 
+  test("a URL of another kind of Redis is refused with the right one", async (t) => {
+    const asCluster = server.url.replace("redis://", "redis-cluster://").replace("/0", "");
+    await assert.rejects(openRedis(t, asCluster), (error) => {
+      assert.ok(failsWith("invalid_parameter")(error));
+      assert.match(String(error), /A single server's begins with redis:/);
+      return true;
+    });
+    const asSentinel = `${server.url.replace("redis://", "redis-sentinel://").replace("/0", "")}/main`;
+    await assert.rejects(openRedis(t, asSentinel), failsWith("invalid_parameter"));
+    const node = await startFor(
+      t,
+      "--cluster-enabled",
+      "yes",
+      "--cluster-port",
+      `${await freePort()}`,
+    );
+    await assert.rejects(openRedis(t, node.url), (error) => {
+      assert.match(String(error), /run as cluster: its URL begins with redis-cluster:/);
+      return true;
+    });
+  });
+
   test("a Redis that starts late is waited for", async (t) => {
     const own = await startFor(t);
     own.signal("SIGKILL");

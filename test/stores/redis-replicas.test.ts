@@ -251,6 +251,17 @@ if (isSelected("redis")) {
   const lastOf = (changes: readonly Change[], key: Key): Change | undefined =>
     changes.findLast((change) => change.key === key);
 
+  test("a name that the sentinels don't know is refused at once", async (t) => {
+    const sentinel = await startRedisSentinel();
+    t.after(() => sentinel.stop());
+    const url = sentinel.url.replace(/[^/]+$/, "another-name");
+    await assert.rejects(openRedis(t, url), (error) => {
+      assert.ok(error instanceof StateError && error.code === "invalid_parameter");
+      assert.match(error.message, /sentinels know no primary of the name/);
+      return true;
+    });
+  });
+
   test("replicas=0 asks no replica, and says what that means", async (t) => {
     const sentinel = await startRedisSentinel();
     t.after(() => sentinel.stop());

@@ -14,11 +14,11 @@ import {
 } from "./batch.ts";
 import { ConnectError, isDuplicate, isRetryable, mayHaveCommitted } from "./classify.ts";
 import { inTransaction, type Database } from "./database.ts";
-import type { HeadCache } from "./head-cache.ts";
+import type { LatestCache } from "./latest-cache.ts";
 import { commitIdStatement, forgetRequests, lockBatch, type LockedState } from "./lock.ts";
 import type { DeletedLife } from "./sweep.ts";
-import { latestStatement, toLatest } from "./read-statements.ts";
-import { toNumber, toText } from "./rows.ts";
+import { latestStatement, toLatestRow } from "./read-statements.ts";
+import { toNumber, toStamp } from "./rows.ts";
 import type { Session } from "./session.ts";
 import { PACKET_OVERHEAD_BYTES } from "./settings.ts";
 import { hexLiteral } from "./sql.ts";
@@ -46,7 +46,7 @@ interface Job {
 
 export interface CommitParts {
   readonly database: Database;
-  readonly heads: HeadCache;
+  readonly cache: LatestCache;
   /** Called after each commit that wrote something. */
   readonly ring: () => void;
   /** Clears some of what a delete has left of one incarnation; answers whether there is more. */
@@ -82,7 +82,7 @@ export class Committer {
       try {
         return await this.#attempt(job, attempt);
       } catch (error) {
-        this.#parts.heads.forget(job.keys);
+        this.#parts.cache.forget(job.keys);
         if (!this.#isWorthAnother(job, attempt, error)) {
           throw this.#parts.database.fail(
             error,
@@ -113,11 +113,11 @@ export class Committer {
   }
 
   #attempt(job: Job, attempt: number): Promise<readonly Outcome[]> {
-    const { database, heads } = this.#parts;
+    const { database, cache } = this.#parts;
     return database.options.writers.use(job.deadline, (session) =>
       inTransaction(session, job.deadline, () => {
         const canGuess = attempt === 1 && job.transactions.every(isPutsOnly);
-        const guessed = canGuess ? heads.getAll(job.keys) : undefined;
+        const guessed = canGuess ? cache.heads(job.keys) : undefined;
         return guessed === undefined
           ? this.#locked(session, job, attempt)
           : this.#guessed(session, job, guessed);
@@ -136,9 +136,16 @@ export class Committer {
     if (!isSure) return this.#locked(session, job, 1);
     const { tables } = this.#parts.database;
     const begin = ["START TRANSACTION", commitIdStatement(tables, job.id, 1)];
-    const writes = writeStatements(plan, { tables, before, after: heads, placeholders: [], now });
+    const writes = writeStatements(plan, {
+      tables,
+      before,
+      after: heads,
+      placeholders: [],
+      now,
+      stamp: stampOf(job),
+    });
     await this.#send(session, job, { attempt: 1, plan, statements: [...begin, ...writes] });
-    this.#remember(heads);
+    this.#remember(job, heads, plan);
     return plan.outcomes;
   }
 
@@ -170,13 +177,13 @@ export class Committer {
       return plan.outcomes;
     }
     const { heads, placeholders } = state;
-    const context = { tables, before, after: heads, placeholders, now };
+    const context = { tables, before, after: heads, placeholders, now, stamp: stampOf(job) };
     const statements = [
       ...forgetRequests(tables, state.expiredRequests),
       ...writeStatements(plan, context),
     ];
     await this.#send(session, job, { attempt, plan, statements });
-    this.#remember(heads);
+    this.#remember(job, heads, plan);
     return plan.outcomes;
   }
 
@@ -204,10 +211,16 @@ export class Committer {
     if (step.plan.writes.length > 0) this.#parts.ring();
   }
 
-  #remember(heads: Heads): void {
-    for (const [key, head] of heads) {
-      if (head === undefined) this.#parts.heads.forget([key]);
-      else this.#parts.heads.set(key, head);
+  #remember(job: Job, heads: Heads, plan: BatchPlan): void {
+    const { cache } = this.#parts;
+    const stamp = toStamp(Buffer.from(stampOf(job), "hex"));
+    for (const write of plan.writes) {
+      const key = write.kind === "put" ? write.put.key : write.key;
+      const head = heads.get(key);
+      if (head === undefined) cache.forget([key]);
+      else if (write.kind === "put" && write.entry.version === head.version) {
+        cache.set(key, { head, stamp, entry: { ...write.entry, value: write.put.value } });
+      }
     }
   }
 
@@ -255,17 +268,20 @@ export class Committer {
       const heads: Heads = new Map(keys.map((key) => [key, undefined]));
       const entries = new Map<Key, Entry>();
       for (const row of rows ?? []) {
-        const key = toText(row[0]) as Key;
+        const { key, head, entry } = toLatestRow(row, true);
+        heads.set(key, head);
         // The statement asked for values.
-        const entry = toLatest(row, true) as Entry;
-        entries.set(key, entry);
-        const { incarnation, version, createdAt } = entry;
-        heads.set(key, { incarnation, version, createdAt, firstVersion: toNumber(row[1]) });
+        entries.set(key, entry as Entry);
       }
       const state = { heads, entries, requests: new Map() };
       return planBatch(transactions, state, database.clock.now()).outcomes;
     });
   }
+}
+
+/** Its part of random digits; another attempt at the same batch writes the same values. */
+function stampOf({ id }: Job): string {
+  return id.slice(-16);
 }
 
 async function runPacket(

@@ -8,7 +8,7 @@ import {
   type RememberedOutcome,
   type RememberedRequest,
 } from "./batch.ts";
-import { latestStatement, toLatest } from "./read-statements.ts";
+import { latestStatement, toLatestRow } from "./read-statements.ts";
 import { toBuffer, toNumber, toText } from "./rows.ts";
 import type { Rows, Session } from "./session.ts";
 import { hexLiteral, integerLiteral, textLiteral, type Tables } from "./sql.ts";
@@ -71,10 +71,10 @@ function headsStatement(tables: Tables, keys: readonly Key[]): string {
 
 /** Inserting a row of version 0 takes the lock that a key without a row can't have. */
 function placeholderStatement(tables: Tables, keys: readonly Key[]): string {
-  const rows = keyLiterals(keys).map((key) => `(${key},'',0,0,0,0)`);
+  const rows = keyLiterals(keys).map((key) => `(${key},'',0,0,0,0,'')`);
   return (
     `INSERT INTO ${tables.heads} ` +
-    "(key_bytes, incarnation, version, previous_version, first_version, created_at) VALUES " +
+    "(key_bytes, incarnation, version, previous_version, first_version, created_at, stamp) VALUES " +
     `${rows.join(",")} ON DUPLICATE KEY UPDATE key_bytes = VALUES(key_bytes)`
   );
 }
@@ -137,7 +137,10 @@ function readEntries(rows: Rows, keys: ReadonlySet<Key>): Map<Key, Entry | undef
   const entries = new Map<Key, Entry | undefined>();
   for (const key of keys) entries.set(key, undefined);
   // The statement asked for values.
-  for (const row of rows) entries.set(toText(row[0]) as Key, toLatest(row, true) as Entry);
+  for (const row of rows) {
+    const { key, entry } = toLatestRow(row, true);
+    entries.set(key, entry as Entry);
+  }
   return entries;
 }
 

@@ -1,54 +1,58 @@
-import type { Key } from "../../key.ts";
 import type { Query, ReadResult } from "../../store.ts";
 import { findAsOf, type AsOfQuery } from "./as-of.ts";
 import type { Database } from "./database.ts";
-import {
-  latestStatement,
-  toLatest,
-  versionsStatement,
-  type VersionQuery,
-} from "./read-statements.ts";
-import { toEntry, toNumber, toText } from "./rows.ts";
+import type { LatestCache } from "./latest-cache.ts";
+import { LatestReads, type LatestQueries, type Step } from "./latest.ts";
+import { versionsStatement, type VersionQuery } from "./read-statements.ts";
+import { toEntry, toNumber } from "./rows.ts";
 import type { Rows, Session } from "./session.ts";
 
 /** Queries of a batch by kind, as each kind has a statement of its own. */
 interface Groups {
-  /** Places of the queries for the latest of a key; the same key may be asked for twice. */
-  readonly latest: Map<Key, number[]>;
-  readonly versions: VersionQuery[];
+  readonly latest: LatestQueries;
+  readonly withValue: VersionQuery[];
+  readonly withoutValue: VersionQuery[];
   readonly asOf: AsOfQuery[];
 }
 
 /**
- * Answers a batch of queries in one round trip, with one statement for each kind, and in a few more
- * where some ask for a moment of the past.
+ * Answers a batch of queries in one round trip, with one statement for each kind. A second one follows
+ * where an entry at hand was outdated, and a few more where some ask for a moment of the past.
  */
 export function readBatch(
   database: Database,
+  cache: LatestCache,
   queries: readonly Query[],
 ): Promise<readonly ReadResult[]> {
   if (queries.length === 0) return Promise.resolve([]);
+  const groups = group(queries);
   return database.read(async (session, deadline) => {
     const results: ReadResult[] = queries.map(() => undefined);
-    const withValue = group(queries, true);
-    const withoutValue = group(queries, false);
-    await readNow(database, session, { groups: [withValue, withoutValue], results, deadline });
-    const asOf = [...withValue.asOf, ...withoutValue.asOf];
+    const latest = new LatestReads(database, cache, results);
+    const steps = [...latest.steps(groups.latest), ...versionSteps(database, groups, results)];
+    await runSteps(session, steps, deadline);
+    await runSteps(session, latest.stepsAfter(), deadline);
+    const { asOf } = groups;
     if (asOf.length > 0) await findAsOf(database, session, { queries: asOf, results, deadline });
     return results;
   });
 }
 
-function group(queries: readonly Query[], value: boolean): Groups {
-  const groups: Groups = { latest: new Map(), versions: [], asOf: [] };
-  queries.forEach(({ key, select, value: wanted }, place) => {
-    if (wanted !== value) return;
+function group(queries: readonly Query[]): Groups {
+  const groups: Groups = {
+    latest: { withValue: new Map(), withoutValue: new Map() },
+    withValue: [],
+    withoutValue: [],
+    asOf: [],
+  };
+  queries.forEach(({ key, select, value }, place) => {
+    const kind = value ? "withValue" : "withoutValue";
     if (select === "latest") {
-      const places = groups.latest.get(key);
-      if (places === undefined) groups.latest.set(key, [place]);
+      const places = groups.latest[kind].get(key);
+      if (places === undefined) groups.latest[kind].set(key, [place]);
       else places.push(place);
     } else if ("version" in select) {
-      groups.versions.push({ place, key, version: select.version });
+      groups[kind].push({ place, key, version: select.version });
     } else {
       groups.asOf.push({ place, key, time: select.asOf, value });
     }
@@ -56,51 +60,35 @@ function group(queries: readonly Query[], value: boolean): Groups {
   return groups;
 }
 
-async function readNow(
-  { tables }: Database,
-  session: Session,
-  batch: {
-    readonly groups: readonly [withValue: Groups, withoutValue: Groups];
-    readonly results: ReadResult[];
-    readonly deadline: number;
-  },
-): Promise<void> {
-  const statements: string[] = [];
-  const readers: ((rows: Rows) => void)[] = [];
-  batch.groups.forEach((groups, index) => {
-    const value = index === 0;
-    if (groups.latest.size > 0) {
-      statements.push(latestStatement(tables, [...groups.latest.keys()], value));
-      readers.push((rows) => placeLatest(rows, value, groups.latest, batch.results));
-    }
-    if (groups.versions.length > 0) {
-      statements.push(versionsStatement(tables, groups.versions, value));
-      readers.push((rows) => placeVersions(rows, value, groups.versions, batch.results));
-    }
-  });
-  if (statements.length === 0) return;
-  const answers = await session.run(statements, batch.deadline);
-  readers.forEach((read, index) => read(answers[index] ?? []));
+async function runSteps(session: Session, steps: readonly Step[], deadline: number): Promise<void> {
+  if (steps.length === 0) return;
+  const answers = await session.run(
+    steps.map(({ statement }) => statement),
+    deadline,
+  );
+  steps.forEach(({ take }, index) => take(answers[index] ?? []));
 }
 
-function placeLatest(
-  rows: Rows,
-  value: boolean,
-  places: ReadonlyMap<Key, readonly number[]>,
-  results: ReadResult[],
-): void {
-  for (const row of rows) {
-    const entry = toLatest(row, value);
-    for (const place of places.get(toText(row[0]) as Key) ?? []) results[place] = entry;
-  }
+function versionSteps({ tables }: Database, groups: Groups, results: ReadResult[]): Step[] {
+  return (["withValue", "withoutValue"] as const).flatMap((kind) => {
+    const queries = groups[kind];
+    if (queries.length === 0) return [];
+    const value = kind === "withValue";
+    const statement = versionsStatement(tables, queries, value);
+    const take = (rows: Rows): void => placeVersions(rows, { value, queries, results });
+    return [{ statement, take }];
+  });
 }
 
 function placeVersions(
   rows: Rows,
-  value: boolean,
-  queries: readonly VersionQuery[],
-  results: ReadResult[],
+  asked: {
+    readonly value: boolean;
+    readonly queries: readonly VersionQuery[];
+    readonly results: ReadResult[];
+  },
 ): void {
+  const { value, queries, results } = asked;
   const versions = new Map(queries.map(({ place, version }) => [place, version]));
   for (const row of rows) {
     const place = toNumber(row[0]);

@@ -46,6 +46,11 @@ export function toText(cell: Cell | undefined): string | undefined {
   return typeof cell === "string" ? cell : cell.toString();
 }
 
+/** A stamp is only ever compared. */
+export function toStamp(cell: Cell | undefined): string {
+  return toBuffer(cell).toString("latin1");
+}
+
 export function toBuffer(cell: Cell | undefined): Buffer {
   return Buffer.isBuffer(cell) ? cell : Buffer.from(String(cell ?? ""));
 }

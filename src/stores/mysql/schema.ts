@@ -40,6 +40,8 @@ function tableStatements(tables: Tables): readonly string[] {
       "previous_version BIGINT UNSIGNED NOT NULL",
       "first_version BIGINT UNSIGNED NOT NULL",
       "created_at BIGINT NOT NULL",
+      // Drawn anew by every commit: what was read of a head is outdated when its stamp is another.
+      "stamp BINARY(8) NOT NULL",
       "PRIMARY KEY (key_bytes)",
     ]),
     create(tables.versions, [

@@ -20,7 +20,7 @@ import { openSession, prepare, type Opening } from "./connect.ts";
 import { Database } from "./database.ts";
 import { FailureLog } from "./failure-log.ts";
 import { Feed } from "./feed.ts";
-import { HeadCache } from "./head-cache.ts";
+import { LatestCache } from "./latest-cache.ts";
 import { readHistory, readKeys, trimHistory } from "./list.ts";
 import { parseMysqlUrl } from "./options.ts";
 import { Pool } from "./pool.ts";
@@ -90,6 +90,7 @@ function openDatabase(opening: Opening, facts: ServerFacts): Database {
 class MysqlStore implements Store {
   readonly info: StoreInfo;
   readonly #database: Database;
+  readonly #cache = new LatestCache();
   readonly #feed: Feed;
   readonly #commits: BatchSplitter;
 
@@ -100,7 +101,7 @@ class MysqlStore implements Store {
       database,
       new Committer({
         database,
-        heads: new HeadCache(),
+        cache: this.#cache,
         ring: () => this.#feed.ring(),
         clear: (session, life, deadline) => clearDeleted(database, session, life, deadline),
       }),
@@ -119,7 +120,7 @@ class MysqlStore implements Store {
   }
 
   async read(queries: readonly Query[]): Promise<readonly ReadResult[]> {
-    return readBatch(this.#database, queries);
+    return readBatch(this.#database, this.#cache, queries);
   }
 
   async commit(transactions: readonly Transaction[]): Promise<readonly Outcome[]> {

@@ -39,6 +39,8 @@ export interface WriteContext {
   /** Rows of `heads` that hold back creation, and are to go or to be replaced. */
   readonly placeholders: readonly Key[];
   readonly now: number;
+  /** 16 hexadecimal digits that no other commit has. */
+  readonly stamp: string;
 }
 
 /**
@@ -81,6 +83,7 @@ export function toPackets(statements: readonly Statement[], maxChars: number): S
 
 function headStatements(writes: readonly Write[], context: WriteContext): Statement[] {
   const { tables, before, after } = context;
+  const stamp = hexLiteral(context.stamp);
   const removed = new Set(context.placeholders);
   const rows: { readonly key: Key; readonly sql: string; readonly changed: boolean }[] = [];
   const keys = new Set(writes.map((write) => (write.kind === "put" ? write.put.key : write.key)));
@@ -94,7 +97,7 @@ function headStatements(writes: readonly Write[], context: WriteContext): Statem
     rows.push({
       key,
       changed,
-      sql: `(${textLiteral(key)},${textLiteral(head.incarnation)},${numbers.map(integerLiteral).join(",")})`,
+      sql: `(${textLiteral(key)},${textLiteral(head.incarnation)},${numbers.map(integerLiteral).join(",")},${stamp})`,
     });
   }
   rows.sort((a, b) => compareKeys(a.key, b.key));
@@ -123,10 +126,10 @@ function headUpsert(tables: Tables, rows: readonly string[]): string {
   const isExpected = "incarnation = VALUES(incarnation) AND version = VALUES(previous_version)";
   return (
     `INSERT INTO ${tables.heads} ` +
-    "(key_bytes, incarnation, version, previous_version, first_version, created_at) VALUES " +
+    "(key_bytes, incarnation, version, previous_version, first_version, created_at, stamp) VALUES " +
     `${rows.join(",")} ON DUPLICATE KEY UPDATE ` +
     `previous_version = IF(${isExpected}, VALUES(previous_version), ${failure("VALUES(version)")}), ` +
-    "version = VALUES(version), created_at = VALUES(created_at)"
+    "version = VALUES(version), created_at = VALUES(created_at), stamp = VALUES(stamp)"
   );
 }
 
@@ -135,7 +138,7 @@ function headUpsert(tables: Tables, rows: readonly string[]): string {
  * inserted means that a key was deleted meanwhile.
  */
 function checkAffected(affected: number): string {
-  return `SELECT IF(ROW_COUNT() = ${integerLiteral(affected)}, 1, ${failure("ROW_COUNT()")})`;
+  return `SET @checked = IF(ROW_COUNT() = ${integerLiteral(affected)}, 1, ${failure("ROW_COUNT()")})`;
 }
 
 /** Leaves out what the same batch deletes again: nobody could ever read it. */
