@@ -263,7 +263,7 @@ end
 local function run_transaction()
   local conditions, put_count, delete_count, get_count, request, length
   conditions, put_count, delete_count, get_count, request, length, pos =
-    unpack_struct('>BBBBHB', plan, pos)
+    unpack_struct('>HHHHHB', plan, pos)
   local fresh = sub(plan, pos, pos + length - 1)
   pos = pos + length
   append('C')

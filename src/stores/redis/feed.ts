@@ -63,10 +63,14 @@ export class Feed {
     const places = await this.#untilReached(signal, () => this.#findPlaces(after));
     if (places === undefined) return;
     const bell = this.#options.makeBell();
+    // Also where nobody asks for what comes next any more.
+    const close = (): void => bell.close();
+    signal.addEventListener("abort", close, { once: true });
     try {
       yield* this.#followFrom(places, bell, signal);
     } finally {
-      bell.close();
+      signal.removeEventListener("abort", close);
+      close();
     }
   }
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { StateError } from "../../errors.ts";
+import { classify, toStateError, unanswered } from "./classify.ts";
 import { Connection, toList, type ConnectionOptions, type Reply } from "./connection.ts";
 import type { Address } from "./options.ts";
 
@@ -42,8 +43,9 @@ export async function askSentinels(
     const reply = await askOnce(address, sentinel, args, deadline);
     if (!Array.isArray(reply)) {
       throw new StateError(
-        "store_unavailable",
+        "invalid_parameter",
         "The sentinels know no primary of the name that the store's URL gives.",
+        { details: { parameter: "store" } },
       );
     }
     return singleLayout({ host: String(reply[0]), port: Number(reply[1]) });
@@ -76,7 +78,7 @@ function parseSlots(reply: Reply, asked: Address): Layout {
     for (let slot = Number(first); slot <= Number(last); slot += 1) bySlot[slot] = address;
   }
   if (primaries.size === 0) {
-    throw new StateError("store_unavailable", "The Redis Cluster serves no slots yet.");
+    throw unanswered(new Error("the cluster serves no slots yet"));
   }
   return {
     primaries: [...primaries.values()],
@@ -94,6 +96,19 @@ function parseNode(reply: Reply | undefined, asked: Address): Address {
 
 export function formatAddress({ host, port }: Address): string {
   return `${host}:${port}`;
+}
+
+/** Why a server did not say what it was asked. */
+function explain(error: unknown): StateError {
+  if (error instanceof StateError) return error;
+  const failure = classify(error);
+  if (failure.kind !== "refused" || failure.code !== "ERR") return toStateError(failure, false);
+  return new StateError(
+    "invalid_parameter",
+    "This Redis is not what the store's URL says. A single server's begins with redis://, a " +
+      "cluster's with redis-cluster://, and redis-sentinel:// names sentinels.",
+    { cause: error, details: { parameter: "store" } },
+  );
 }
 
 /** Asks a server on a connection that is made for it. */
@@ -129,6 +144,6 @@ async function askFirst(
     return await Promise.any(answers);
   } catch (error) {
     // Each failed for its own reason; the first says as much as any.
-    throw error instanceof AggregateError ? error.errors[0] : error;
+    throw explain(error instanceof AggregateError ? error.errors[0] : error);
   }
 }

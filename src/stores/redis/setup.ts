@@ -66,18 +66,40 @@ export async function setUp(
 /** The feed is trimmed with XTRIM MINID. */
 const VERSION_MIN = [6, 2] as const;
 
-/** Throws `store_incompatible` where a server is too old. */
-export function assertVersion(servers: readonly ServerFacts[]): void {
+/** What INFO calls the ways to run a server, and the schemes for them. */
+const MODES: Readonly<Record<string, RedisOptions["topology"]>> = {
+  standalone: "single",
+  cluster: "cluster",
+  sentinel: "sentinel",
+};
+
+/** Throws where a server is too old, or is run in another way than the store's URL says. */
+export function assertUsable(servers: readonly ServerFacts[], redis: RedisOptions): void {
   for (const facts of servers) {
-    const [major = 0, minor = 0] = (facts.get("redis_version") ?? "0.0").split(".").map(Number);
+    const version = facts.get("redis_version") ?? "unknown";
+    const [major = 0, minor = 0] = version.split(".").map(Number);
     const [majorMin, minorMin] = VERSION_MIN;
-    if (major > majorMin || (major === majorMin && minor >= minorMin)) continue;
-    throw new StateError(
-      "store_incompatible",
-      `This Redis has version ${facts.get("redis_version") ?? "unknown"}; it takes ` +
-        `${VERSION_MIN.join(".")} or later.`,
-    );
+    if (major < majorMin || (major === majorMin && minor < minorMin)) {
+      throw new StateError(
+        "store_incompatible",
+        `This Redis has version ${version}; it takes ${VERSION_MIN.join(".")} or later.`,
+      );
+    }
+    assertMode(facts.get("redis_mode") ?? "standalone", redis);
   }
+}
+
+/** Sentinels lead to a server that is run as a single one. */
+function assertMode(mode: string, { topology }: RedisOptions): void {
+  const actual = Object.hasOwn(MODES, mode) ? MODES[mode] : undefined;
+  const expected = topology === "cluster" ? "cluster" : "single";
+  if (actual === undefined || actual === expected) return;
+  const scheme = { single: "redis", cluster: "redis-cluster", sentinel: "redis-sentinel" }[actual];
+  throw new StateError(
+    "invalid_parameter",
+    `This Redis is run as ${mode}: its URL begins with ${scheme}://.`,
+    { details: { parameter: "store" } },
+  );
 }
 
 /** Any node of a cluster knows which slot a name falls into. */

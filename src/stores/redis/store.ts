@@ -18,7 +18,7 @@ import type {
 } from "../../store.ts";
 import { closedError } from "../shared/closed.ts";
 import { BlockingBell, PollingBell, Ringer, type Bell } from "./bell.ts";
-import { outcomeUnknown, unanswered } from "./classify.ts";
+import { classify, outcomeUnknown, unanswered } from "./classify.ts";
 import { Committer } from "./committer.ts";
 import type { ConnectionOptions } from "./connection.ts";
 import { Executor } from "./executor.ts";
@@ -29,7 +29,7 @@ import { parseRedisUrl } from "./options.ts";
 import { Reader } from "./reader.ts";
 import { Replicas } from "./replicas.ts";
 import { readFacts, survey } from "./settings.ts";
-import { assertVersion, setUp } from "./setup.ts";
+import { assertUsable, setUp } from "./setup.ts";
 import { Topology } from "./topology.ts";
 
 /** Batches of each kind in flight: while one is under way in Redis, the next is being encoded. */
@@ -50,6 +50,8 @@ export async function open(url: string, options: StoreOptions): Promise<Store> {
       topology.close();
       if (!(error instanceof StateError) || error.code !== "store_unavailable") throw error;
       const hasTime = options.clock.monotonic() + OPEN_RETRY_DELAY_MS < deadline;
+      // What Redis itself said, such as that it is loading its data, says more.
+      if (!hasTime && classify(error.cause).kind === "refused") throw error;
       if (!hasTime) throw unreachable(options.connectTimeoutMs, error);
       await sleep(OPEN_RETRY_DELAY_MS);
     }
@@ -102,7 +104,7 @@ class RedisStore implements Store {
     const { redis, store: options } = connection;
     await topology.connect(deadline);
     const servers = await Promise.all(topology.nodes.map(({ read }) => readFacts(read)));
-    assertVersion(servers);
+    assertUsable(servers, redis);
     const { clock } = options;
     const executor = new Executor(topology, clock);
     const partitions = await setUp(executor, redis, deadline);
