@@ -41,6 +41,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       "port",
       "host",
       "store",
+      "workers",
       "maxValueBytes",
       "drainTimeoutMs",
       "storeTimeoutMs",

@@ -61,6 +61,12 @@ export const SETTINGS = {
     "sqlite:./data/state.db",
     "Where the data lives: memory:, sqlite:path, redis://…, mongodb://…, mysql://… and more.",
   ),
+  workers: setting(
+    "workers",
+    count(1, 64),
+    1,
+    "Server processes that share the port; each store but memory: allows several.",
+  ),
   maxValueBytes: setting(
     "max-value-size",
     within(size, { min: 1, max: VALUE_BYTES_CEILING }),

@@ -1,3 +1,4 @@
+import cluster from "node:cluster";
 import type { AddressInfo } from "node:net";
 import { createServer, type HttpServer } from "../http/server.ts";
 import { open, type VersionedState } from "../index.ts";
@@ -12,12 +13,15 @@ import { assertFree, listenError } from "./port.ts";
 import { readinessOf } from "./readiness.ts";
 import { retentionRules } from "./retention-file.ts";
 import { StopSignals } from "./stop.ts";
+import { isAnnouncer, isStarterOf, runWorkers } from "./workers.ts";
 
 /** Serves a store until a signal asks for the end. */
 export async function run({ settings }: Invocation): Promise<number> {
+  if (isStarterOf(settings)) return runWorkers(settings);
   const signals = new StopSignals();
   const retention = retentionRules(settings);
-  await assertFree(settings);
+  // A worker shares the port that the process which started it has looked at.
+  if (cluster.isPrimary) await assertFree(settings);
 
   const log = makeLog(settings.logLevel, [settings.store]);
   const state = await open(settings.store, {
@@ -48,7 +52,7 @@ export async function run({ settings }: Invocation): Promise<number> {
     registry: newRegistry(() => state.stats, info),
   });
   const { port } = await listen(server, state, settings);
-  process.stdout.write(describeStart({ ...settings, port }, info));
+  if (isAnnouncer()) process.stdout.write(describeStart({ ...settings, port }, info));
   const settingsRead = info.settings.map(
     ({ name, value, verdict }) => `${name}=${value} (${verdict})`,
   );
@@ -57,7 +61,10 @@ export async function run({ settings }: Invocation): Promise<number> {
 
   const signal = await signals.next();
   log.info({ signal }, "stopping");
-  return stop({ server, state, log }, settings.drainTimeoutMs);
+  const code = await stop({ server, state, log }, settings.drainTimeoutMs);
+  // The channel to the process that started it would keep a worker alive.
+  cluster.worker?.disconnect();
+  return code;
 }
 
 async function listen(

@@ -1,0 +1,78 @@
+import cluster, { type Worker } from "node:cluster";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Settings } from "./config.ts";
+import { UsageError } from "./parse.ts";
+import { assertFree } from "./port.ts";
+import { StopSignals, type StopMessage } from "./stop.ts";
+
+/** Before a worker that ended is started again, in milliseconds: one that can't start must not spin. */
+const RESTART_MS = 1_000;
+
+/** True in the process that only starts the others; they do the work. */
+export function isStarterOf(settings: Settings): boolean {
+  return settings.workers > 1 && cluster.isPrimary;
+}
+
+/** True in one process of a server: the only one, or the first worker. It tells where to find it. */
+export function isAnnouncer(): boolean {
+  return cluster.isPrimary || cluster.worker?.id === 1;
+}
+
+/**
+ * Serves by several processes that share one port. Each is a whole server over the same store, which
+ * is what keeps them correct together; one that dies is started again. Ends when a signal asks for it
+ * and all have stopped, or when one can't start at all.
+ */
+export async function runWorkers(settings: Settings): Promise<number> {
+  if (settings.store.startsWith("memory:")) {
+    throw new UsageError(
+      "memory: lives in one process alone, and several workers would each have their own. " +
+        "Use --workers 1, or sqlite: or a database.",
+    );
+  }
+  const signals = new StopSignals();
+  await assertFree(settings);
+  const workers = new Workers();
+  const failed = workers.start(settings.workers);
+  const signal = await Promise.race([signals.next(), failed]);
+  if (typeof signal === "number") return workers.stop("SIGTERM").then(() => signal);
+  const again = signals.next().then((second) => workers.stop(second));
+  return Promise.race([workers.stop(signal), again]);
+}
+
+/** The processes, by node:cluster, which hands each new connection to one of them in turn. */
+class Workers {
+  readonly #running = new Set<Worker>();
+  readonly #ended = Promise.withResolvers<void>();
+  #isStopping = false;
+
+  /** Answers with an exit code where a worker ends before it ever served. */
+  async start(count: number): Promise<number> {
+    const { promise, resolve } = Promise.withResolvers<number>();
+    for (let started = 0; started < count; started += 1) this.#fork(resolve);
+    return promise;
+  }
+
+  /** Asks all of them to stop, and waits for their ends. */
+  async stop(signal: NodeJS.Signals): Promise<number> {
+    this.#isStopping = true;
+    const message: StopMessage = { stop: signal };
+    for (const worker of this.#running) if (worker.isConnected()) worker.send(message);
+    if (this.#running.size > 0) await this.#ended.promise;
+    return 0;
+  }
+
+  #fork(onFailed: (code: number) => void): void {
+    const worker = cluster.fork();
+    this.#running.add(worker);
+    let hasServed = false;
+    worker.once("listening", () => (hasServed = true));
+    worker.once("exit", (code: number | null) => {
+      this.#running.delete(worker);
+      if (this.#running.size === 0) this.#ended.resolve();
+      if (this.#isStopping) return;
+      if (!hasServed) onFailed(code || 1);
+      else void sleep(RESTART_MS).then(() => this.#isStopping || this.#fork(onFailed));
+    });
+  }
+}

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { removeFolder, temporaryFolder, waitUntil } from "../servers/process.ts";
+import { serve, vss } from "./vss.ts";
+
+/** The processes that a server has started. */
+function workersOf(pid: number): readonly number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return text.split(" ").filter(Boolean).map(Number);
+}
+
+test("several workers serve one port, stay correct together, and one that dies comes back", async () => {
+  const folder = await temporaryFolder("workers");
+  const store = `sqlite:${join(folder, "state.db")}`;
+  const { server, url } = await serve(["--workers", "2", "--store", store], { cwd: folder });
+  const put = async (): Promise<number> => {
+    const response = await fetch(`${url}/key`, { method: "PUT", body: "value" });
+    return ((await response.json()) as { version: number }).version;
+  };
+  const versions = await Promise.all(Array.from({ length: 40 }, put));
+  assert.deepEqual(
+    versions.toSorted((a, b) => a - b),
+    Array.from({ length: 40 }, (_, index) => index + 1),
+  );
+  await waitUntil("both workers", () => workersOf(server.pid).length === 2);
+  const [victim = 0] = workersOf(server.pid);
+  process.kill(victim, "SIGKILL");
+  await waitUntil("a new worker", () => {
+    const now = workersOf(server.pid);
+    return now.length === 2 && !now.includes(victim);
+  });
+  await waitUntil("an answer", () =>
+    put().then(
+      (version) => version > 40,
+      () => false,
+    ),
+  );
+  server.signal("SIGTERM");
+  assert.equal((await server.ended()).code, 0);
+  await removeFolder(folder);
+});
+
+test("a store of one process refuses several workers", async () => {
+  const { code, stderr } = await vss(["--workers", "2", "--store", "memory:"], { cwd: "." });
+  assert.equal(code, 2);
+  assert.match(stderr, /memory: lives in one process alone/);
+});
