@@ -42,6 +42,15 @@ test("a prefix watch resumes from any of its ids without missing or repeating", 
   await state.close();
 });
 
+test("an id that no event ever had is refused", async () => {
+  const state = await open("memory:");
+  for (const lastEventId of ["nonsense", "1~2", "00000000001~00000000001", "a b"]) {
+    const events = state.watchPrefix({ prefix: "", lastEventId })[Symbol.asyncIterator]();
+    await assert.rejects(events.next(), { code: "invalid_parameter" });
+  }
+  await state.close();
+});
+
 test("a key watch tells each life of the key in order, whatever its age", async () => {
   const state = await open("memory:");
   for (let i = 0; i < 250; i += 1) await state.put("k", `${i}`);

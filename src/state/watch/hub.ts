@@ -99,6 +99,18 @@ export class Hub {
     return { subscriber, leave };
   }
 
+  /** Whether a cursor can be one of this feed: a made-up one might never see an event. */
+  isOurs(cursor: Cursor): boolean {
+    if (cursor.length === 0) return true;
+    return (
+      cursor.length === this.#cursor.length &&
+      cursor.every((position, partition) => {
+        const ours = this.#cursor[partition] ?? "";
+        return position === "" || ours === "" || position.length === ours.length;
+      })
+    );
+  }
+
   /**
    * Subscribes from a cursor on, or from now on. Undefined where the ring does not reach back to
    * `after`: the caller then reads the feed itself until it does.

@@ -1,6 +1,6 @@
 import type { WatchEvent, WatchPrefixOptions } from "../../api.ts";
 import type { ChangeBatch, Cursor, Store } from "../../store.ts";
-import { checkPrefix } from "../input.ts";
+import { checkPrefix, invalid } from "../input.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import type { Details } from "./details.ts";
 import type { Hub } from "./hub.ts";
@@ -30,6 +30,9 @@ export async function* watchPrefix(
   const values = options.values === true;
   let after = options.lastEventId === undefined ? undefined : decodeCursor(options.lastEventId);
   await hub.start();
+  if (after !== undefined && !hub.isOurs(after)) {
+    throw invalid("Last-Event-ID", `"Last-Event-ID" is the id of an event of this watch.`);
+  }
   let subscription = hub.subscribePrefix(prefix, after);
   while (subscription === undefined) {
     for await (const batch of store.changes(after ?? [], signal)) {
