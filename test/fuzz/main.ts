@@ -73,7 +73,7 @@ async function fuzz(store: string, name: string): Promise<boolean> {
         "--warnings=off",
         "--no-color",
       ],
-      { stdio: "inherit", env: { ...process.env, PYTHONPATH: FOLDER } },
+      { stdio: "inherit", cwd: FOLDER, env: { ...process.env, PYTHONPATH: FOLDER } },
     );
     const [code] = (await once(child, "exit")) as [number | null];
     process.stdout.write(`fuzz of ${name}: ${code === 0 ? "nothing found" : "FAILED"}\n`);
