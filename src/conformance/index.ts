@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { asOfCases } from "./as-of.ts";
+import { batchCases } from "./batches.ts";
 import { conditionCases } from "./conditions.ts";
 import { closeSuite, openSuite, runCase, type OpenSuite, type StoreCase } from "./context.ts";
 import { closeCases } from "./close.ts";
@@ -18,6 +19,7 @@ import { transactionCases } from "./transactions.ts";
 import { trimCases } from "./trim.ts";
 import { valueCases } from "./values.ts";
 import { versionCases } from "./versions.ts";
+import { visibilityCases } from "./visibility.ts";
 import { processStarter } from "./workers.ts";
 
 export type { Open, StoreFacts } from "./facts.ts";
@@ -27,6 +29,7 @@ export { stateConformance, type StateConformance, type StateFacts } from "./stat
 /** Every case of the store suite, in the order in which they are run. */
 export const STORE_CASES: readonly StoreCase[] = [
   ...versionCases,
+  ...batchCases,
   ...valueCases,
   ...conditionCases,
   ...deleteCases,
@@ -39,6 +42,7 @@ export const STORE_CASES: readonly StoreCase[] = [
   ...trimCases,
   ...feedCases,
   ...feedResumeCases,
+  ...visibilityCases,
   ...raceCases,
   ...restartCases,
   ...closeCases,

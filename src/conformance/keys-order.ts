@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setImmediate as turn } from "node:timers/promises";
 import { commit, deleteOne, keyOf, putKeys, putMany, putOne, readOne, textOf } from "./build.ts";
 import type { StoreCase } from "./context.ts";
 import { unique } from "./build.ts";
@@ -323,6 +324,7 @@ export const keyCases: readonly StoreCase[] = [
           const key = keyOf(`${prefix}${i}`);
           await putOne(store, key, "comes");
           await commit(store, { deletes: [key] });
+          await turn();
         }
       };
       const churning = churn();

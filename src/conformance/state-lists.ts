@@ -193,7 +193,7 @@ export const listCases: readonly StateCase[] = [
     async run(context) {
       const { state } = context;
       const prefix = context.prefix();
-      const value = new Uint8Array(3 * 1024 * 1024).fill(1);
+      const value = new Uint8Array(3 * 1024 * 1024).fill(0x61);
       for (const end of ["a", "b", "c", "d"]) await state.put(`${prefix}${end}`, value);
       const pages = await allPages(state, { prefix, values: true, limit: 10 });
       assert.ok(pages.length > 1, "12 MiB do not come in one page");

@@ -12,6 +12,7 @@ import { lifeDefects } from "./broken/life-defects.ts";
 import { readDefects } from "./broken/read-defects.ts";
 import { requestDefects } from "./broken/request-defects.ts";
 import { localStarter, SharedMemory } from "./broken/shared-memory.ts";
+import { visibilityDefects } from "./broken/visibility-defects.ts";
 import { writeDefects } from "./broken/write-defects.ts";
 
 const SOUND: StoreFacts = {
@@ -28,6 +29,7 @@ const DEFECTS: readonly Defect[] = [
   ...requestDefects,
   ...lifeDefects,
   ...feedDefects,
+  ...visibilityDefects,
   ...closeDefects,
 ];
 
