@@ -4,14 +4,15 @@ import { delimiter, join } from "node:path";
 import { STORE_NAMES, type StoreName } from "../test/servers/selection.ts";
 import { ensureMongod } from "./mongod.ts";
 
-/** Debian's packages that hold a back end; any one of the commands will do. */
+/** Debian's packages that hold what the tests of a store need; any one of the commands will do. */
 const PACKAGES: readonly {
   readonly stores: readonly StoreName[];
   readonly commands: readonly string[];
   readonly name: string;
   /** A server that is already there, so that none has to be installed. */
-  readonly variable: string;
+  readonly variable?: string;
 }[] = [
+  { stores: ["sqlite"], commands: ["strace"], name: "strace" },
   {
     stores: ["redis", "redis-cluster"],
     commands: ["redis-server"],
@@ -42,7 +43,7 @@ export async function ensureBackEnds(chosen: readonly StoreName[]): Promise<void
   const missing = PACKAGES.filter(
     ({ stores, commands, variable }) =>
       stores.some((store) => chosen.includes(store)) &&
-      process.env[variable] === undefined &&
+      (variable === undefined || process.env[variable] === undefined) &&
       !commands.some(isOnPath),
   );
   if (missing.length > 0) installPackages(missing.map(({ name }) => name));

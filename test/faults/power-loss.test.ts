@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { copyFile, mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import { open } from "../../src/index.ts";
+import { removeFolder, temporaryFolder } from "../servers/process.ts";
+import { isSelected } from "../servers/selection.ts";
+import { VssServer } from "../servers/vss-server.ts";
+
+async function put(url: string, key: string, value: string): Promise<number> {
+  const response = await fetch(`${url}/${key}`, { method: "PUT", body: value });
+  assert.equal(response.status, 200);
+  return ((await response.json()) as { version: number }).version;
+}
+
+/** Each flush takes this much longer, in milliseconds. */
+const FLUSH_MS = 400;
+
+/** Makes every flush of a program to the disk slow, which shows who waits for it. */
+const SLOW_FLUSH = [
+  "strace",
+  // The tracer is the child, so that what ends the server ends both.
+  "-D",
+  "-f",
+  "-qq",
+  "-o/dev/null",
+  "-etrace=fsync,fdatasync",
+  `-einject=fsync,fdatasync:delay_exit=${FLUSH_MS * 1000}`,
+];
+
+if (isSelected("sqlite")) {
+  test("sqlite: no acknowledgement comes before its flush, and no read waits for one", async () => {
+    const folder = await temporaryFolder("power-loss");
+    const store = `sqlite:${join(folder, "state.db")}`;
+    const server = await VssServer.start({ store, under: SLOW_FLUSH });
+    await put(server.url, "k", "first");
+    for (let round = 0; round < 3; round += 1) {
+      const start = performance.now();
+      const written = put(server.url, "k", `round ${round}`).then(() => performance.now() - start);
+      // A read that is asked while the write flushes must be back long before it.
+      const read = fetch(`${server.url}/k`).then(() => performance.now() - start);
+      const [writeMs, readMs] = await Promise.all([written, read]);
+      assert.ok(writeMs >= FLUSH_MS, `the write was acknowledged after ${writeMs} ms`);
+      assert.ok(readMs < writeMs, `the read took ${readMs} ms, the write ${writeMs} ms`);
+    }
+    await server.stop();
+    await removeFolder(folder);
+  });
+
+  test("sqlite: a copy of its files at any moment opens with all that was acknowledged", async () => {
+    const folder = await temporaryFolder("power-loss");
+    const copies = await temporaryFolder("power-loss-copy");
+    const server = await VssServer.start({ store: `sqlite:${join(folder, "state.db")}` });
+    const acknowledged = new Map<string, number>();
+    let isOver = false;
+    const writers = Array.from({ length: 8 }, async (_, writer) => {
+      while (!isOver) {
+        const key = `k${writer % 3}`;
+        const version = await put(server.url, key, `${writer}`).catch(() => 0);
+        if (!isOver) acknowledged.set(key, Math.max(version, acknowledged.get(key) ?? 0));
+      }
+    });
+    for (let round = 0; round < 3; round += 1) {
+      const before = acknowledged.get("k0") ?? 0;
+      while ((acknowledged.get("k0") ?? 0) < before + 20) await put(server.url, "k0", "more");
+      server.signal("SIGSTOP");
+      const then = new Map(acknowledged);
+      const copy = join(copies, `${round}`);
+      await copyAll(folder, copy);
+      server.signal("SIGCONT");
+      const state = await open(`sqlite:${join(copy, "state.db")}`);
+      for (const [key, version] of then) {
+        const found = (await state.history(key, { limit: 1000 }))?.versions.map(
+          (each) => each.version,
+        );
+        assert.ok((found?.[0] ?? 0) >= version, `${key}: ${found?.[0]} of ${version} versions`);
+        assert.deepEqual(
+          found,
+          Array.from({ length: found?.length ?? 0 }, (_, index) => (found?.[0] ?? 0) - index),
+        );
+      }
+      await state.close();
+    }
+    isOver = true;
+    await Promise.all(writers);
+    await server.stop();
+    await removeFolder(folder);
+    await removeFolder(copies);
+  });
+}
+
+async function copyAll(from: string, to: string): Promise<void> {
+  await mkdir(to);
+  for (const name of await readdir(from)) await copyFile(join(from, name), join(to, name));
+}
