@@ -42,9 +42,9 @@ test("a prefix watch resumes from any of its ids without missing or repeating", 
   await state.close();
 });
 
-test("an id that no event ever had is refused", async () => {
+test("an id that no event of this store can have is refused", async () => {
   const state = await open("memory:");
-  for (const lastEventId of ["nonsense", "1~2", "00000000001~00000000001", "a b"]) {
+  for (const lastEventId of ["1~2", "00000000001~00000000001", "a b"]) {
     const events = state.watchPrefix({ prefix: "", lastEventId })[Symbol.asyncIterator]();
     await assert.rejects(events.next(), { code: "invalid_parameter" });
   }

@@ -99,16 +99,9 @@ export class Hub {
     return { subscriber, leave };
   }
 
-  /** Whether a cursor can be one of this feed: a made-up one might never see an event. */
+  /** Whether a cursor has as many partitions as this feed; what each position means only stores know. */
   isOurs(cursor: Cursor): boolean {
-    if (cursor.length === 0) return true;
-    return (
-      cursor.length === this.#cursor.length &&
-      cursor.every((position, partition) => {
-        const ours = this.#cursor[partition] ?? "";
-        return position === "" || ours === "" || position.length === ours.length;
-      })
-    );
+    return cursor.length === this.#cursor.length;
   }
 
   /**
