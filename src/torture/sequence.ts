@@ -113,12 +113,19 @@ function collectIds(
     const seen = seenBy(call);
     if (seen !== undefined) learn(seen, seen.id, call);
   }
-  for (const call of record.calls) {
-    if (call.op !== "put" || (call.outcome !== "no" && call.outcome !== "conflict")) continue;
+  // A put that was sent again may have happened the first time, whatever the last answer was.
+  const putCalls = record.calls.filter((call) => call.op === "put");
+  const possible = new Set(putCalls.filter(mayHaveHappened).map(({ id }) => id));
+  for (const call of putCalls) {
     const place = places.get(call.id);
-    if (place !== undefined) report("phantom", `a refused put became version ${place}`, call);
+    if (place === undefined || possible.has(call.id)) continue;
+    report("phantom", `a refused put became version ${place}`, call);
   }
   return ids;
+}
+
+function mayHaveHappened({ outcome }: Call): boolean {
+  return outcome === "ok" || outcome === "unknown";
 }
 
 function seenBy(call: Call): (EntryRef & { readonly id: string | undefined }) | undefined {

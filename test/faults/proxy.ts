@@ -84,13 +84,14 @@ export class Proxy {
   }
 
   #carry(from: Socket, to: Socket, isDropping: () => boolean): void {
+    // Delayed pieces go one after the other, so that bytes stay in order when the weather clears.
+    let last: Promise<unknown> = Promise.resolve();
     from.on("data", (bytes) => {
       if (isDropping()) return;
       const { delayMs = 0 } = this.#weather;
-      // Timers of one length fire in the order in which they were set: bytes stay in order.
-      if (delayMs > 0) setTimeout(() => to.writable && to.write(bytes), delayMs);
-      else to.write(bytes);
+      const due = delayMs > 0 ? sleep(delayMs) : undefined;
+      last = Promise.all([last, due]).then(() => to.writable && to.write(bytes));
     });
-    from.on("end", () => to.end());
+    from.on("end", () => void last.then(() => to.end()));
   }
 }
