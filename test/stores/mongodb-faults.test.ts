@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   commit,
   committed,
@@ -102,6 +103,8 @@ for (const { name, replicaSet } of TOPOLOGIES) {
     const request = requestId();
     const parts = { request, puts: [put(key, "meanwhile")] };
     server.signal("SIGSTOP");
+    // The signal reaches the process, with all its threads, a moment later.
+    await sleep(100);
     const start = performance.now();
     try {
       const [failure] = await Promise.all([
