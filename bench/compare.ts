@@ -52,6 +52,8 @@ export async function compareRevisions(options: BenchOptions, tools: RunTools): 
 }
 
 async function addWorktree(revision: string, path: string): Promise<void> {
+  // Forgets checkouts of runs that were interrupted: their folders are gone.
+  await run("git", ["worktree", "prune"], { cwd: ROOT });
   try {
     await run("git", ["worktree", "add", "--detach", path, revision], { cwd: ROOT });
   } catch (error) {

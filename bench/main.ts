@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { removeFolder, temporaryFolder } from "../test/servers/process.ts";
@@ -41,10 +41,16 @@ async function main(argv: readonly string[]): Promise<void> {
   process.env["PATH"] = pathWithSystem(process.env["PATH"] ?? "");
   const missing = await missingPrograms(programsFor(options), process.env["PATH"]);
   if (missing !== undefined) throw new OptionsError(missing);
-  // Only an orderly exit lets the children be ended.
-  process.once("SIGINT", () => process.exit(130));
-  process.once("SIGTERM", () => process.exit(143));
   const folder = await temporaryFolder("bench");
+  // Back ends make their folders in it, too, so that nothing is left of a run that is interrupted.
+  process.env["TMPDIR"] = folder;
+  const interrupt = (code: number): void => {
+    // An exit ends the children, by listeners that were there before this one.
+    process.once("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+    process.exit(code);
+  };
+  process.once("SIGINT", () => interrupt(130));
+  process.once("SIGTERM", () => interrupt(143));
   try {
     await run(argv, options, folder);
   } finally {

@@ -88,11 +88,14 @@ export async function runWrk(run: WrkRun, folder: string): Promise<WrkResult> {
   const child = spawn("wrk", [...shape, ...target, ...run.args], {
     stdio: ["ignore", "pipe", "pipe"],
   });
+  const end = (): void => void child.kill("SIGKILL");
+  process.once("exit", end);
   const [output, errors, [code]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
     once(child, "close") as Promise<[number | null]>,
   ]);
+  process.removeListener("exit", end);
   if (code !== 0) throw new Error(`wrk ended with ${code}: ${`${errors}\n${output}`.trim()}`);
   const generatorCpuUs = (await endedChildrenCpuUs()) - cpuBefore;
   return { ...parseWrkOutput(output), generatorCpuUs };

@@ -10,14 +10,19 @@ import {
 import { LOAD_TITLES } from "../loads/load.ts";
 import { byLoad, contenderTable, faultLines, overviewTable, targetTable } from "./load-tables.ts";
 import type { BenchResult } from "./result-file.ts";
+import type { Cell } from "./results.ts";
 import { toText, type Table } from "./table.ts";
 import { judgeTargets } from "./targets.ts";
+
+function connectionsOf({ connections }: Cell): string {
+  return connections === 1 ? "one connection" : `${connections} connections`;
+}
 
 /** What a run measured, for a terminal. */
 export function summarize(result: BenchResult): string {
   const cells = [...(result.loads?.rows ?? []), ...(result.matrix?.rows ?? [])];
   const shapes = new Map(
-    cells.map((cell) => [`${cell.connections} connections, ${cell.valueBytes}-byte values`, cell]),
+    cells.map((cell) => [`${connectionsOf(cell)}, ${cell.valueBytes}-byte values`, cell]),
   );
   const blocks: string[] = [];
   const add = (title: string, table: Table): void => {
