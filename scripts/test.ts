@@ -9,7 +9,7 @@ import { chosenStores, ensureBackEnds, pathWithServers } from "./back-ends.ts";
  * to Node's runner, as in `npm test -- --test-random-seed=7`. The runner's count comes last.
  */
 const ROOT = join(import.meta.dirname, "..");
-const PATTERNS = ["src/**/*.test.ts", "test/**/*.test.ts"];
+const PATTERNS = ["src/**/*.test.ts", "test/**/*.test.ts", "bench/**/*.test.ts"];
 
 /** Half the tests wait for a disk or a process, so two files at once are right for two cores. */
 const RUNNER = [
