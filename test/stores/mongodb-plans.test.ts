@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { MongoClient, type Document } from "mongodb";
 import {
+  commit,
   deleteOne,
   keyOf,
+  put,
   putKeys,
   putMany,
   putOne,
   readEntry,
+  requestId,
   unique,
 } from "../../src/conformance/build.ts";
 import type { Key } from "../../src/key.ts";
@@ -102,6 +105,21 @@ if (isSelected("mongodb")) {
       store.history(longKey, { order: "newest-first", before: VERSIONS / 2, limit: 20 }),
     );
     assert.ok(cost.keys <= 25 && cost.documents <= 25, JSON.stringify(cost));
+  });
+
+  test("a step of housekeeping looks at nothing but what there is to clear", async () => {
+    const cost = await examined(() => store.maintain({ feedRetentionMs: 3_600_000 }));
+    assert.ok(cost.keys <= 60 && cost.documents <= 60, JSON.stringify(cost));
+  });
+
+  test("looking up request ids costs the same in a large store", async () => {
+    const request = requestId();
+    const parts = { request, puts: [put(keyOf(unique()), "value")] };
+    const cost = await examined(async () => {
+      await commit(store, parts);
+      await commit(store, parts);
+    });
+    assert.ok(cost.keys <= 3 && cost.documents <= 2, JSON.stringify(cost));
   });
 
   test("deleting a long history costs the same as deleting a short one", async () => {

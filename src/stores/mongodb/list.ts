@@ -10,7 +10,10 @@ import { latestInfo, readFloors, readHeads, toState } from "./states.ts";
 /** Segments of one step through a history; each holds one entry or more. */
 const SEGMENTS_EACH = 100;
 
-/** Keys of one step through a list: past the page itself, for those that were deleted just now. */
+/** Keys of one step through a list: their metadata, at its longest, fits one reply of 16 MiB. */
+const KEYS_EACH = 1000;
+
+/** Keys that a step asks for beyond those, in place of some that were deleted just now. */
 const SPARE_KEYS = 10;
 
 type Segment = Omit<SegmentDocument, "_id">;
@@ -130,7 +133,7 @@ export async function readKeys(
   const found: KeyInfo[] = [];
   let from: Document = { $gte: page.from };
   for (;;) {
-    const wanted = page.limit - found.length;
+    const wanted = Math.min(page.limit - found.length, KEYS_EACH);
     const range = page.to === undefined ? from : { ...from, $lt: page.to };
     const limit = wanted + SPARE_KEYS;
     const listed = await readListed(database, range, { limit, deadline });

@@ -1,4 +1,4 @@
-import type { ClientSession } from "mongodb";
+import type { ClientSession, ObjectId } from "mongodb";
 import { REQUEST_ID_TTL_MS } from "../../limits.ts";
 import type { Outcome, RequestId, Transaction } from "../../store.ts";
 import { DURABLE, firstBatch, type Database } from "./database.ts";
@@ -41,7 +41,11 @@ export async function findRequests(
     {
       find: segments,
       filter: { "r.i": { $in: ids } },
-      projection: { _id: 0, r: 1 },
+      // A segment may carry the ids of many more requests than those that are asked for.
+      projection: {
+        _id: 0,
+        r: { $filter: { input: "$r", cond: { $in: ["$$this.i", ids] } } },
+      },
       batchSize: 1000,
     },
     at,
@@ -83,12 +87,29 @@ export function insertRequests(
   return { insert: database.names.requests, documents, ordered: false };
 }
 
-/** Keeps ids findable that stand in segments which are about to go. Already copied ones stay. */
+/** Segments whose ids are copied at a time, and ids of one command. */
+const COPY_SEGMENTS = 10;
+const COPY_IDS = 1000;
+
+/** Keeps the ids findable that stand in segments which are about to go. Copied ones stay copied. */
 export async function copyRequests(
   database: Database,
-  records: readonly RequestDocument[],
+  segmentIds: readonly ObjectId[],
+  now: number,
   deadline: Deadline,
 ): Promise<void> {
-  if (records.length === 0) return;
-  await database.read({ ...insertRequests(database, records), writeConcern: DURABLE }, deadline);
+  const since = new Date(now - REQUEST_ID_TTL_MS);
+  for (let start = 0; start < segmentIds.length; start += COPY_SEGMENTS) {
+    const $in = segmentIds.slice(start, start + COPY_SEGMENTS);
+    const reply = await database.find(
+      { find: database.names.segments, filter: { _id: { $in } }, projection: { _id: 0, r: 1 } },
+      { deadline },
+    );
+    const found = firstBatch<{ readonly r?: readonly RequestDocument[] }>(reply);
+    const kept = found.flatMap(({ r = [] }) => r).filter(({ at }) => at > since);
+    for (let first = 0; first < kept.length; first += COPY_IDS) {
+      const insert = insertRequests(database, kept.slice(first, first + COPY_IDS));
+      await database.read({ ...insert, writeConcern: DURABLE }, deadline);
+    }
+  }
 }

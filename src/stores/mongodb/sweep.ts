@@ -1,9 +1,7 @@
 import { ObjectId, type Document } from "mongodb";
-import { REQUEST_ID_TTL_MS } from "../../limits.ts";
 import type { Clock } from "../../telemetry/clock.ts";
 import { DURABLE, firstBatch, type Database } from "./database.ts";
 import type { Deadline } from "./deadline.ts";
-import type { RequestDocument } from "./documents.ts";
 import { copyRequests } from "./requests.ts";
 
 /** Documents of one step: a few milliseconds of MongoDB's time. */
@@ -30,7 +28,8 @@ interface Clearable {
   readonly k: string;
   readonly s: number;
   readonly c: number;
-  readonly r?: readonly RequestDocument[];
+  /** Whether it carries request ids. */
+  readonly r: boolean;
 }
 
 /**
@@ -93,9 +92,8 @@ export class Sweep {
     const below = before.length > 0 ? await this.#find({ $or: before }, deadline) : [];
     // A tombstone goes last of all: until then nothing shows that it has ended.
     const done = below.length < STEP_ITEMS ? [...trimmed, ...tombstones] : trimmed;
-    const since = new Date(this.#clock.now() - REQUEST_ID_TTL_MS);
-    const requests = [...below, ...done].flatMap(({ r = [] }) => r).filter(({ at }) => at > since);
-    await copyRequests(this.#database, requests, deadline);
+    const carriers = [...below, ...done].filter(({ r }) => r).map(({ _id }) => _id);
+    await copyRequests(this.#database, carriers, this.#clock.now(), deadline);
     await this.#database.read(
       {
         delete: segments,
@@ -117,7 +115,8 @@ export class Sweep {
       {
         find: this.#database.names.segments,
         filter,
-        projection: { _id: 1, k: 1, s: 1, c: 1, r: 1 },
+        // Small enough that as many as the limit says always fit one reply.
+        projection: { _id: 1, k: 1, s: 1, c: 1, r: { $isArray: "$r" } },
         limit: STEP_ITEMS,
         batchSize: STEP_ITEMS,
       },
