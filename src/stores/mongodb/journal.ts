@@ -1,4 +1,5 @@
 import type { ObjectId } from "mongodb";
+import { dropOldest } from "./state-cache.ts";
 
 /** How many keys are remembered: about 150 bytes each. */
 const KEYS_MAX = 50_000;
@@ -24,10 +25,7 @@ export class Journal {
       this.#known.delete(key);
       this.#known.set(key, i.toHexString());
     }
-    for (const key of this.#known.keys()) {
-      if (this.#known.size <= KEYS_MAX) break;
-      this.#known.delete(key);
-    }
+    if (this.#known.size > KEYS_MAX) dropOldest(this.#known, KEYS_MAX / 8);
   }
 
   knows(newest: Iterable<Newest>): boolean {

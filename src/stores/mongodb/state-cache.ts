@@ -13,7 +13,22 @@ export const STATE_AGE_MS_MAX = 30_000;
 
 interface Remembered {
   readonly state: KeyState;
+  /** On the steady clock, and on the wall's: a machine that was asleep shows on the latter alone. */
   readonly at: number;
+  readonly wallAt: number;
+}
+
+/**
+ * Removes items from the front of a map. Many at a time: what is removed there leaves holes that each
+ * look at the front has to pass.
+ */
+export function dropOldest(map: Map<string, unknown>, count: number): void {
+  let left = count;
+  for (const name of map.keys()) {
+    if (left <= 0) break;
+    map.delete(name);
+    left -= 1;
+  }
 }
 
 /**
@@ -31,7 +46,9 @@ export class StateCache {
   get(key: Key): KeyState | undefined {
     const known = this.#keys.get(key);
     if (known === undefined) return undefined;
-    if (this.#clock.monotonic() - known.at <= STATE_AGE_MS_MAX) return known.state;
+    const age = this.#clock.monotonic() - known.at;
+    const wallAge = this.#clock.now() - known.wallAt;
+    if (Math.max(age, wallAge) <= STATE_AGE_MS_MAX) return known.state;
     this.#keys.delete(key);
     return undefined;
   }
@@ -40,10 +57,9 @@ export class StateCache {
   set(key: Key, state: KeyState, at: number): void {
     // The map keeps the order of insertion, which makes its first key the least recently set.
     this.#keys.delete(key);
-    this.#keys.set(key, { state, at });
-    if (this.#keys.size <= KEYS_MAX) return;
-    const [oldest] = this.#keys.keys();
-    if (oldest !== undefined) this.#keys.delete(oldest);
+    const wallAt = this.#clock.now() - (this.#clock.monotonic() - at);
+    this.#keys.set(key, { state, at, wallAt });
+    if (this.#keys.size > KEYS_MAX) dropOldest(this.#keys, KEYS_MAX / 8);
   }
 
   forget(key: Key): void {
