@@ -22,7 +22,6 @@ export class Journal {
 
   note(newest: Iterable<Newest>): void {
     for (const { _id: key, i } of newest) {
-      this.#known.delete(key);
       this.#known.set(key, i.toHexString());
     }
     if (this.#known.size > KEYS_MAX) dropOldest(this.#known, KEYS_MAX / 8);

@@ -19,8 +19,8 @@ interface Remembered {
 }
 
 /**
- * Removes items from the front of a map. Many at a time: what is removed there leaves holes that each
- * look at the front has to pass.
+ * Removes the items that were put into a map first. Many at a time: what is removed there leaves
+ * holes that each look at the front has to pass.
  */
 export function dropOldest(map: Map<string, unknown>, count: number): void {
   let left = count;
@@ -55,8 +55,6 @@ export class StateCache {
 
   /** `at` is the time just before the state was asked for, on the monotonic clock. */
   set(key: Key, state: KeyState, at: number): void {
-    // The map keeps the order of insertion, which makes its first key the least recently set.
-    this.#keys.delete(key);
     const wallAt = this.#clock.now() - (this.#clock.monotonic() - at);
     this.#keys.set(key, { state, at, wallAt });
     if (this.#keys.size > KEYS_MAX) dropOldest(this.#keys, KEYS_MAX / 8);
