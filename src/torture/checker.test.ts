@@ -53,6 +53,7 @@ function record(steps: readonly Step[]): KeyRecord {
     incarnation: `g${life}`,
     version: index + 1,
     id: `id-${life}-${index + 1}`,
+    createdAt: index,
   }));
   return { key: "k", calls, deliveries, final };
 }
@@ -137,6 +138,7 @@ function finalOf(count: number): KeyRecord["final"] {
     incarnation: "g",
     version: index + 1,
     id: `id-${index + 1}`,
+    createdAt: index,
   }));
 }
 
@@ -161,8 +163,12 @@ test("each kind of damage has its name", () => {
     kindsOf({ calls: [put(1, 0), put(1, 10, 11, "other")], deliveries, final: finalOf(1) }),
     ["changed"],
   );
-  const twice = [...finalOf(1), { incarnation: "g", version: 2, id: "id-1" }];
+  const twice = [...finalOf(1), { incarnation: "g", version: 2, id: "id-1", createdAt: 1 }];
   assert.deepEqual(kindsOf({ calls: [put(1, 0)], deliveries, final: twice }), ["doubled"]);
+  const [first, second] = finalOf(2);
+  assert.ok(first && second);
+  const older = [first, { ...second, createdAt: first.createdAt - 1 }];
+  assert.deepEqual(kindsOf({ calls: [put(1, 0)], deliveries, final: older }), ["time"]);
   assert.deepEqual(
     kindsOf({ calls: [put(1, 0), put(2, 10), get(1, 20)], deliveries, final: finalOf(2) }),
     ["order"],
@@ -201,7 +207,7 @@ test("a write with an unknown outcome may appear once or not at all", () => {
   const calls = [put(1, 0), unknown, get(1, 20)];
   assert.deepEqual(kindsOf({ calls, deliveries: undefined, final: finalOf(1) }), []);
   assert.deepEqual(kindsOf({ calls, deliveries: undefined, final: finalOf(2) }), []);
-  const twice = [...finalOf(2), { incarnation: "g", version: 3, id: "id-2" }];
+  const twice = [...finalOf(2), { incarnation: "g", version: 3, id: "id-2", createdAt: 2 }];
   assert.deepEqual(kindsOf({ calls, deliveries: undefined, final: twice }), ["doubled"]);
 });
 

@@ -26,6 +26,7 @@ export function checkKey(record: KeyRecord): readonly Violation[] {
     violations.push({ key: record.key, kind, message, witness });
   };
   const sequence = buildSequence(record, report);
+  checkMoments(record, report);
   // Without a true order of writes, times would only repeat what has been said.
   if (violations.length > 0) return violations;
   const times = new Times(sequence);
@@ -35,6 +36,15 @@ export function checkKey(record: KeyRecord): readonly Violation[] {
   times.placeAbsent(report);
   times.check(report);
   return violations;
+}
+
+/** A version's moment is never before the one before it, whatever became of a clock. */
+function checkMoments({ final }: KeyRecord, report: CheckParts["report"]): void {
+  final.forEach((entry, index) => {
+    const before = final[index - 1];
+    if (before === undefined || before.createdAt <= entry.createdAt) return;
+    report("time", `version ${entry.version} is older than the one before it`, before, entry);
+  });
 }
 
 /** When each id was first sent: one that was sent again may have taken effect the first time. */

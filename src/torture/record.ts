@@ -52,6 +52,12 @@ export interface Delivery {
   readonly at: number;
 }
 
+/** One entry as it stands in the end; `createdAt` in milliseconds, as the server answers it. */
+export interface FinalEntry extends EntryRef {
+  readonly id: string;
+  readonly createdAt: number;
+}
+
 /** All that one run recorded of one key. */
 export interface KeyRecord {
   readonly key: string;
@@ -62,7 +68,7 @@ export interface KeyRecord {
    */
   readonly deliveries: readonly Delivery[] | undefined;
   /** The whole history, read at the end at rest, oldest first; empty: the key does not exist. */
-  readonly final: readonly (EntryRef & { readonly id: string })[];
+  readonly final: readonly FinalEntry[];
 }
 
 /** A broken promise, with all that a person needs to see it. */
@@ -77,7 +83,8 @@ export interface Violation {
     | "order"
     | "condition"
     | "feed"
-    | "delete";
+    | "delete"
+    | "time";
   readonly message: string;
   readonly witness: readonly unknown[];
 }

@@ -20,6 +20,8 @@ export interface TortureOptions {
   readonly hasFeed: boolean;
   /** No answer within this long counts as unknown, in milliseconds. */
   readonly callTimeoutMs: number;
+  /** Largest value of a plain put; 200 bytes unless told. */
+  readonly valueBytesMax?: number;
   /** Between two calls of a client, at most, in milliseconds. */
   readonly pauseMs: number;
   /** How long watchers may take to be told of the last writes, in milliseconds; 30,000 unless told. */
@@ -42,7 +44,10 @@ export interface TortureResult {
   readonly deliveries: number;
   readonly resumes: number;
   readonly violations: readonly Violation[];
-  /** The longest time without any acknowledged call, in milliseconds, and how long one call took. */
+  /**
+   * The longest time in which no call on one of the hot keys was acknowledged, in milliseconds, and how
+   * long one call took.
+   */
   readonly longestStallMs: number;
   readonly longestCallMs: number;
 }
@@ -51,6 +56,8 @@ export interface TortureResult {
 const READ_AT_REST_NS = 30e9;
 
 const WATCHERS = 2;
+
+const VALUE_BYTES_MAX_DEFAULT = 200;
 
 /**
  * Loads servers with overlapping calls while somebody else hurts them, then reads everything at rest
@@ -82,7 +89,8 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
       ),
     ),
   );
-  return conclude(options, { prefix, keys: [...keys.hot, ...keys.cold], calls, watchers });
+  const all = [...keys.hot, ...keys.cold];
+  return conclude(options, { prefix, hotKeys: keys.hot, keys: all, calls, watchers });
 }
 
 function newWatchers(
@@ -122,7 +130,7 @@ async function runClient(parts: ClientParts, options: TortureOptions): Promise<v
   while (!parts.isOver()) {
     const key = random() < 0.5 ? pick(random, keys.hot) : pick(random, keys.cold);
     const id = `c${index}-${(count += 1)}`;
-    await callOnce(client, { key, id, random, hasFeed: options.hasFeed });
+    await callOnce(client, { key, id, random, options });
     if (options.pauseMs > 0) await sleep(random() * options.pauseMs);
   }
 }
@@ -131,13 +139,14 @@ interface CallParts {
   readonly key: string;
   readonly id: string;
   readonly random: Random;
-  readonly hasFeed: boolean;
+  readonly options: TortureOptions;
 }
 
 async function callOnce(client: RecordingClient, parts: CallParts): Promise<void> {
-  const { key, id, random, hasFeed } = parts;
+  const { key, id, random, options } = parts;
+  const { hasFeed, valueBytesMax = VALUE_BYTES_MAX_DEFAULT } = options;
   const dice = random();
-  if (dice < 0.4) await client.put(key, id, { bytes: Math.floor(random() * 200) });
+  if (dice < 0.4) await client.put(key, id, { bytes: Math.floor(random() * valueBytesMax) });
   else if (dice < 0.5) await putSafely(client, key, id);
   else if (dice < 0.62) await putOnLatest(client, parts);
   else if (dice < 0.65 && hasFeed) await client.delete(key);
@@ -164,6 +173,7 @@ async function putOnLatest(client: RecordingClient, { key, id, random }: CallPar
 
 interface Finished {
   readonly prefix: string;
+  readonly hotKeys: readonly string[];
   readonly keys: readonly string[];
   readonly calls: readonly Call[];
   readonly watchers: readonly RecordingWatcher[];
@@ -194,7 +204,8 @@ async function conclude(options: TortureOptions, parts: Finished): Promise<Tortu
       violations.push(...checkKey({ key, calls: mine, deliveries, final }));
     }
   }
-  return { prefix: parts.prefix, ...summarize(calls, { finals, watchers, violations }) };
+  const { prefix, hotKeys } = parts;
+  return { prefix, ...summarize(calls, { hotKeys, finals, watchers, violations }) };
 }
 
 /** Reads a key's whole history, over whichever server answers. */
@@ -211,6 +222,13 @@ async function readFinal(servers: readonly string[], key: string): Promise<KeyRe
   }
 }
 
+interface VersionInAnswer {
+  readonly version: number;
+  readonly etag: string;
+  readonly value: string;
+  readonly createdAt: string;
+}
+
 async function readHistory(server: string, key: string): Promise<KeyRecord["final"]> {
   const found: KeyRecord["final"][number][] = [];
   const path = `${server}/${encodeURIComponent(key)}/versions?values=true&limit=1000`;
@@ -219,14 +237,15 @@ async function readHistory(server: string, key: string): Promise<KeyRecord["fina
     if (response.status === 404) return [];
     if (response.status !== 200) throw new Error(`the history of ${key}: ${response.status}`);
     const page = (await response.json()) as {
-      readonly versions: readonly { version: number; etag: string; value: string }[];
+      readonly versions: readonly VersionInAnswer[];
       readonly next?: number;
     };
-    for (const { version, etag, value } of page.versions) {
+    for (const { version, etag, value, createdAt } of page.versions) {
       found.unshift({
         incarnation: etag.slice(1, etag.lastIndexOf(".")),
         version,
         id: idOfValue(value),
+        createdAt: Date.parse(createdAt),
       });
     }
     if (page.next === undefined) return found;
@@ -237,6 +256,7 @@ async function readHistory(server: string, key: string): Promise<KeyRecord["fina
 function summarize(
   calls: readonly Call[],
   rest: {
+    readonly hotKeys: readonly string[];
     readonly finals: ReadonlyMap<string, KeyRecord["final"]>;
     readonly watchers: readonly RecordingWatcher[];
     readonly violations: readonly Violation[];
@@ -244,11 +264,7 @@ function summarize(
 ): Omit<TortureResult, "prefix"> {
   const count = (outcome: Call["outcome"]): number =>
     calls.filter((call) => call.outcome === outcome).length;
-  const ends = calls
-    .filter((call) => call.outcome === "ok")
-    .map(({ end }) => end)
-    .toSorted((a, b) => a - b);
-  const stalls = ends.slice(1).map((end, index) => end - (ends[index] ?? end));
+  const stalls = rest.hotKeys.flatMap((key) => gapsBetween(calls, key));
   const toMs = (values: readonly number[]): number =>
     Math.round(values.reduce((most, value) => Math.max(most, value), 0) / 1e6);
   return {
@@ -263,4 +279,13 @@ function summarize(
     longestStallMs: toMs(stalls),
     longestCallMs: toMs(calls.map(({ start, end }) => end - start)),
   };
+}
+
+/** Times between acknowledged calls on a key. */
+function gapsBetween(calls: readonly Call[], key: string): readonly number[] {
+  const ends = calls
+    .filter((call) => call.outcome === "ok" && call.key === key)
+    .map(({ end }) => end)
+    .toSorted((a, b) => a - b);
+  return ends.slice(1).map((end, index) => end - (ends[index] ?? end));
 }

@@ -95,11 +95,11 @@ function collectIds(
   const places = new Map<string, string>();
   const learn = (ref: EntryRef, id: string | undefined, source: unknown): void => {
     const name = entryName(ref);
-    if (!puts.has(name)) report("lost", `version ${ref.version} was seen and is not there`, source);
+    if (!puts.has(name)) report("lost", `version ${name} was seen and is not there`, source);
     if (id === undefined) return;
     const known = ids.get(name);
     if (known !== undefined && known !== id) {
-      report("changed", `version ${ref.version} had two values: ${known} and ${id}`, source);
+      report("changed", `version ${name} had two values: ${known} and ${id}`, source);
     }
     ids.set(name, id);
     const place = places.get(id);

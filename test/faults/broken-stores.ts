@@ -167,6 +167,17 @@ class FeedThatRepeats extends WrappedStore {
   }
 }
 
+/** Dates entries by a clock that steps back now and then, and not by the version before. */
+class FalseMoments extends WrappedStore {
+  override async read(queries: readonly Query[]): Promise<readonly ReadResult[]> {
+    const found = await this.inner.read(queries);
+    return found.map((entry) => {
+      if (typeof entry !== "object" || entry.version % 3 > 0) return entry;
+      return { ...entry, createdAt: entry.createdAt - 3_600_000 };
+    });
+  }
+}
+
 export const BROKEN_STORES: readonly BrokenStore[] = [
   {
     mistake: "counts, then inserts",
@@ -212,6 +223,11 @@ export const BROKEN_STORES: readonly BrokenStore[] = [
     mistake: "has a feed that repeats itself",
     found: ["feed", "doubled"],
     spoil: (inner) => new FeedThatRepeats(inner),
+  },
+  {
+    mistake: "dates entries by a clock that steps back",
+    found: ["time"],
+    spoil: (inner) => new FalseMoments(inner),
   },
 ];
 
