@@ -10,6 +10,8 @@ export interface CallTimes {
   readonly key: string;
   readonly start: number;
   readonly end: number;
+  /** Of a call that failed: the answer's `code`, or how there came none. */
+  readonly failure?: string;
 }
 
 /** A latest entry as a call reported it; undefined: the key did not exist. */
@@ -84,7 +86,9 @@ export interface Violation {
     | "condition"
     | "feed"
     | "delete"
-    | "time";
+    | "time"
+    | "answer"
+    | "memory";
   readonly message: string;
   readonly witness: readonly unknown[];
 }

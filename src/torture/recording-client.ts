@@ -23,8 +23,15 @@ interface Answered {
   readonly json: Readonly<Record<string, unknown>>;
 }
 
-/** What a call may answer beside an answer: it certainly did nothing, or nobody knows. */
-type Failed = "no" | "unknown";
+/** A call without effect, or one of which nobody knows; and what was answered instead. */
+interface Failed {
+  readonly outcome: "no" | "unknown";
+  /**
+   * The answer's code; `timeout` and `connection` where there was none, and `status-500` and the like
+   * for an answer that is no problem document.
+   */
+  readonly failure: string;
+}
 
 export interface RecordingClientOptions {
   readonly name: string;
@@ -63,7 +70,7 @@ export class RecordingClient {
       },
     );
     const common = { ...this.#times(key, start), op: "put", id, cas } as const;
-    if (typeof answer === "string") return this.#record({ ...common, outcome: answer });
+    if ("failure" in answer) return this.#record({ ...common, ...answer });
     if (answer.status === 200) {
       const ref = parseEtag(answer.headers.get("etag"));
       if (ref === undefined) throw new Error(`a PUT answered no ETag: ${JSON.stringify(answer)}`);
@@ -73,7 +80,7 @@ export class RecordingClient {
       const current = parseEtag(answer.json["currentEtag"]);
       return this.#record({ ...common, outcome: "conflict", current });
     }
-    return this.#record({ ...common, outcome: failureOf(answer) });
+    return this.#record({ ...common, ...failureOf(answer) });
   }
 
   async get(key: string): Promise<Call> {
@@ -89,14 +96,12 @@ export class RecordingClient {
     const path = `/${encodeURIComponent(key)}${version === undefined ? "" : `/${version}`}`;
     const answer = await this.#fetch(path, {});
     const times = this.#times(key, start);
-    const seen = typeof answer === "string" ? answer : seenIn(answer);
-    if (version === undefined) {
-      if (typeof seen === "string") return this.#record({ ...times, op: "get", outcome: "no" });
-      return this.#record({ ...times, op: "get", outcome: "ok", seen });
+    const seen = "failure" in answer ? answer : seenIn(answer);
+    if (seen !== undefined && "failure" in seen) {
+      const op = version === undefined ? "get" : "get-version";
+      return this.#record({ ...times, op, outcome: "no", failure: seen.failure });
     }
-    if (typeof seen === "string") {
-      return this.#record({ ...times, op: "get-version", outcome: "no" });
-    }
+    if (version === undefined) return this.#record({ ...times, op: "get", outcome: "ok", seen });
     return this.#record({ ...times, op: "get-version", outcome: "ok", version, seen });
   }
 
@@ -104,8 +109,8 @@ export class RecordingClient {
     const start = monotonicNs();
     const answer = await this.#fetch(`/${encodeURIComponent(key)}`, { method: "DELETE" });
     const common = { ...this.#times(key, start), op: "delete" } as const;
-    if (typeof answer === "string") return this.#record({ ...common, outcome: answer });
-    if (answer.status !== 200) return this.#record({ ...common, outcome: failureOf(answer) });
+    if ("failure" in answer) return this.#record({ ...common, ...answer });
+    if (answer.status !== 200) return this.#record({ ...common, ...failureOf(answer) });
     return this.#record({ ...common, outcome: "ok", versions: Number(answer.json["versions"]) });
   }
 
@@ -128,7 +133,8 @@ export class RecordingClient {
       const json = (await response.json()) as Record<string, unknown>;
       return { status: response.status, headers: response.headers, json };
     } catch (error) {
-      return wasNeverSent(error) ? "no" : "unknown";
+      const failure = (error as Error).name === "TimeoutError" ? "timeout" : "connection";
+      return { outcome: wasNeverSent(error) ? "no" : "unknown", failure };
     }
   }
 }
@@ -139,15 +145,20 @@ function wasNeverSent(error: unknown): boolean {
   return cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED";
 }
 
-function failureOf({ json }: Answered): Failed {
-  return json["applied"] === "no" ? "no" : "unknown";
+function failureOf({ status, json }: Answered): Failed {
+  const { code, applied } = json;
+  return {
+    outcome: applied === "no" ? "no" : "unknown",
+    failure: typeof code === "string" ? code : `status-${status}`,
+  };
 }
 
-/** What a read saw; `"no"` where it failed. */
-function seenIn({ status, headers, json }: Answered): Seen | "no" {
+/** What a read saw, or how it failed. */
+function seenIn(answer: Answered): Seen | Failed {
+  const { status, headers, json } = answer;
   if (status === 404) return undefined;
   const ref = status === 200 ? parseEtag(headers.get("etag")) : undefined;
-  if (ref === undefined) return "no";
+  if (ref === undefined) return failureOf(answer);
   return { ...ref, id: idOfValue(String(json["value"])) };
 }
 

@@ -2,65 +2,77 @@ import { join } from "node:path";
 
 import { startMariadb } from "../servers/mariadb.ts";
 import { startMongodb } from "../servers/mongodb.ts";
-import { removeFolder, temporaryFolder } from "../servers/process.ts";
+import { removeFolder, temporaryFolder, type TestServer } from "../servers/process.ts";
 import { startOwnRedis } from "../servers/redis.ts";
+import { GROUP_NAMES, startGroup, type Group, type GroupName } from "./groups.ts";
 import { Proxy } from "./proxy.ts";
 
-/** A back end under test, reached through a proxy where it is a server. */
+/** A back end under test. */
 export interface BackEnd {
   readonly name: BackEndName;
   readonly url: string;
   readonly hasFeed: boolean;
-  /** Undefined for an embedded store, which has no connections and no process of its own. */
+  /** One server behind a proxy; undefined for an embedded store, and for several nodes. */
   readonly server: HurtableServer | undefined;
+  /** Several nodes, which the store reaches without a proxy. */
+  readonly group: Group | undefined;
   stop(): Promise<void>;
 }
 
-export interface HurtableServer {
+export interface HurtableServer extends Omit<TestServer, "url" | "stop"> {
   readonly proxy: Proxy;
-  signal(name: NodeJS.Signals): void;
-  /** Starts it again over the same data, once it has ended. */
-  restart(): Promise<void>;
 }
 
-export const BACK_END_NAMES = [
-  "sqlite",
-  "redis",
-  "mariadb",
-  "mongodb",
-  "mongodb-replica-set",
-] as const;
+export const EMBEDDED_NAMES = ["sqlite"] as const;
+export const SERVER_NAMES = ["redis", "mariadb", "mongodb", "mongodb-replica-set"] as const;
 
-export type BackEndName = (typeof BACK_END_NAMES)[number];
+export type ServerName = (typeof SERVER_NAMES)[number];
+export type BackEndName = (typeof EMBEDDED_NAMES)[number] | ServerName | GroupName;
 
-/** Starts one with durable settings. */
-export async function startBackEnd(name: BackEndName): Promise<BackEnd> {
+export const BACK_END_NAMES: readonly BackEndName[] = [
+  ...EMBEDDED_NAMES,
+  ...SERVER_NAMES,
+  ...GROUP_NAMES,
+];
+
+function isServer(name: BackEndName): name is ServerName {
+  return (SERVER_NAMES as readonly string[]).includes(name);
+}
+
+/** Starts one with durable settings; `below` is where its data goes. */
+export async function startBackEnd(name: BackEndName, below?: string): Promise<BackEnd> {
+  if (isServer(name)) return behindProxy(name, await startServer(name, below));
+  if (name !== "sqlite") {
+    const group = await startGroup(name);
+    const { url } = group;
+    return { name, url, hasFeed: true, server: undefined, group, stop: () => group.stop() };
+  }
+  const folder = await temporaryFolder("faults", below);
+  return {
+    name,
+    url: `sqlite:${join(folder, "state.db")}`,
+    hasFeed: true,
+    server: undefined,
+    group: undefined,
+    stop: () => removeFolder(folder),
+  };
+}
+
+function startServer(name: ServerName, below: string | undefined): Promise<TestServer> {
+  const place = below === undefined ? {} : { below };
   switch (name) {
-    case "sqlite": {
-      const folder = await temporaryFolder("faults");
-      return {
-        name,
-        url: `sqlite:${join(folder, "state.db")}`,
-        hasFeed: true,
-        server: undefined,
-        stop: () => removeFolder(folder),
-      };
-    }
     case "redis":
-      return behindProxy(name, await startOwnRedis({ appendfsync: "always" }));
+      return startOwnRedis({ appendfsync: "always", ...place });
     case "mariadb":
-      return behindProxy(name, await startMariadb({ args: ["--sync-binlog=1"] }));
+      return startMariadb({ args: ["--sync-binlog=1"], ...place });
     case "mongodb":
-      return behindProxy(name, await startMongodb());
+      return startMongodb(place);
     case "mongodb-replica-set":
-      return behindProxy(name, await startMongodb({ replicaSet: true }));
+      return startMongodb({ replicaSet: true, ...place });
   }
 }
 
-async function behindProxy(
-  name: BackEndName,
-  server: Awaited<ReturnType<typeof startMariadb>>,
-): Promise<BackEnd> {
+async function behindProxy(name: ServerName, server: TestServer): Promise<BackEnd> {
   const [, port] = /:(\d+)\b/.exec(server.url.replace(/^[^@]*@/, "")) ?? [];
   if (port === undefined) throw new Error(`no port in the URL of ${name}`);
   const proxy = await Proxy.start(Number(port));
@@ -73,8 +85,15 @@ async function behindProxy(
     server: {
       proxy,
       signal: (signal) => server.signal(signal),
+      get isRunning() {
+        return server.isRunning;
+      },
+      get pids() {
+        return server.pids;
+      },
       restart: () => server.restart(),
     },
+    group: undefined,
     stop: async () => {
       await proxy.stop();
       await server.stop();

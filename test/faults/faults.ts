@@ -1,36 +1,31 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { pick, type Random } from "../../src/torture/random.ts";
-import type { VssServer } from "../servers/vss-server.ts";
-import type { BackEnd } from "./back-ends.ts";
-
-export interface FaultContext {
-  readonly backEnd: BackEnd;
-  readonly servers: readonly VssServer[];
-  readonly random: Random;
-  /** How long a pause lasts, in milliseconds. */
-  readonly pauseMs: number;
-}
-
-/** Something that goes wrong. It answers once it is over and all processes are up again. */
-export interface Fault {
-  readonly name: string;
-  readonly what: string;
-  readonly needsServer: boolean;
-  readonly inject: (context: FaultContext) => Promise<void>;
-}
+import { pick } from "../../src/torture/random.ts";
+import { BACK_END_NAMES, SERVER_NAMES, type BackEnd } from "./back-ends.ts";
+import { ENVIRONMENT_FAULTS } from "./environment-faults.ts";
+import type { Fault, FaultContext } from "./fault.ts";
+import { GROUP_FAULTS } from "./group-faults.ts";
 
 function serverOf({ backEnd }: FaultContext): NonNullable<BackEnd["server"]> {
   if (backEnd.server === undefined) throw new Error(`${backEnd.name} has no server of its own`);
   return backEnd.server;
 }
 
-export const FAULTS: readonly Fault[] = [
-  { name: "none", what: "nothing goes wrong", needsServer: false, inject: () => sleep(200) },
+/** Our own processes, the back end's, and the connections between them. */
+const PROCESS_FAULTS: readonly Fault[] = [
+  {
+    name: "none",
+    what: "nothing goes wrong",
+    on: BACK_END_NAMES,
+    inject: async () => {
+      await sleep(200);
+    },
+  },
   {
     name: "kill-server",
     what: "a server process of ours gets SIGKILL and is started again",
-    needsServer: false,
+    on: ["sqlite", ...SERVER_NAMES],
+    excuses: ["connection"],
     inject: async ({ servers, random }) => {
       const victim = pick(random, servers);
       await victim.kill();
@@ -40,7 +35,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "pause-server",
     what: "a server process of ours is stopped for a while and goes on",
-    needsServer: false,
+    on: ["sqlite", ...SERVER_NAMES],
+    excuses: ["timeout"],
     inject: async ({ servers, random, pauseMs }) => {
       const victim = pick(random, servers);
       victim.signal("SIGSTOP");
@@ -51,7 +47,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "kill-back-end",
     what: "the back end gets SIGKILL and is started again over its data",
-    needsServer: true,
+    on: SERVER_NAMES,
     inject: async (context) => {
       const server = serverOf(context);
       server.signal("SIGKILL");
@@ -61,7 +57,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "pause-back-end",
     what: "the back end is stopped for a while and goes on",
-    needsServer: true,
+    on: SERVER_NAMES,
     inject: async (context) => {
       const server = serverOf(context);
       server.signal("SIGSTOP");
@@ -72,7 +68,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "cut",
     what: "all connections to the back end are reset, several times",
-    needsServer: true,
+    on: SERVER_NAMES,
     inject: async (context) => {
       for (let times = 0; times < 5; times += 1) {
         serverOf(context).proxy.cut();
@@ -83,7 +79,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "lost-answers",
     what: "the back end's answers are swallowed, then its connections reset, several times",
-    needsServer: true,
+    on: SERVER_NAMES,
     inject: async (context) => {
       for (let times = 0; times < 3; times += 1) {
         await serverOf(context).proxy.loseAnswers(150);
@@ -94,7 +90,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "half-open",
     what: "what our servers send is swallowed for a while, and connections stay open",
-    needsServer: true,
+    on: SERVER_NAMES,
     inject: async (context) => {
       const { proxy } = serverOf(context);
       proxy.set({ dropsUp: true });
@@ -107,7 +103,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "slow",
     what: "every piece on the way to and from the back end takes 100 ms",
-    needsServer: true,
+    on: SERVER_NAMES,
     inject: async (context) => {
       const { proxy } = serverOf(context);
       proxy.set({ delayMs: 100 });
@@ -116,3 +112,5 @@ export const FAULTS: readonly Fault[] = [
     },
   },
 ];
+
+export const FAULTS: readonly Fault[] = [...PROCESS_FAULTS, ...ENVIRONMENT_FAULTS, ...GROUP_FAULTS];

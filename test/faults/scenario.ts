@@ -5,15 +5,17 @@ import { seededRandom } from "../../src/torture/random.ts";
 import type { Call, Violation } from "../../src/torture/record.ts";
 import { monotonicNs } from "../../src/torture/recording-client.ts";
 import { torture } from "../../src/torture/run.ts";
+import { removeFolder, temporaryFolder } from "../servers/process.ts";
 import { VssServer } from "../servers/vss-server.ts";
-import { startBackEnd, type BackEndName } from "./back-ends.ts";
-import type { Fault } from "./faults.ts";
+import { startBackEnd, type BackEnd, type BackEndName } from "./back-ends.ts";
+import type { Fault, FaultContext } from "./fault.ts";
+import { SmallDisk } from "./full-disk.ts";
 
 export interface ScenarioOptions {
   readonly backEnd: BackEndName;
   readonly fault: Fault;
   readonly seed: number;
-  /** How long the load lasts, in seconds; the fault comes after a third of it. */
+  /** How long the load lasts at least, in seconds; the fault comes after a third of it. */
   readonly seconds: number;
   /** How long pauses last, in milliseconds. */
   readonly pauseMs: number;
@@ -31,102 +33,199 @@ export interface ScenarioResult {
   readonly violations: readonly Violation[];
   readonly longestStallMs: number;
   readonly longestCallMs: number;
-  /** From the end of the fault to the next acknowledged call, in milliseconds. */
+  /** From the end of the fault to the first acknowledged call, or the last failing one, if later. */
   readonly recoveryMs: number;
-  /** The largest resident set of a server process, in MiB. */
+  /** The largest resident set of a server process before the fault and in all, in MiB. */
+  readonly memoryBefore: number;
   readonly memoryMax: number;
   readonly deliveries: number;
   readonly resumes: number;
+  /** How many calls failed, by how. */
+  readonly failures: ReadonlyMap<string, number>;
+  readonly notes: readonly string[];
 }
 
-/** Deadline of a store call in the servers under test, and how long their clients wait beyond. */
+/** Deadline of a store call in the servers under test. */
 const STORE_TIMEOUT_MS = 2_000;
-const CALL_TIMEOUT_MS = 5_000;
+
+/** A request may wait for the batch before its own, and then for its own; a second for the rest. */
+const CALL_TIMEOUT_MS = 2 * STORE_TIMEOUT_MS + 1_000;
 
 /** How long the load goes on after the fault, in milliseconds. */
-const AFTERMATH_MS = 2_000;
+const AFTERMATH_MS = 2_500;
+
+/** How much a server process may grow over a fault, in MiB. */
+const MEMORY_GROWTH_MAX = 100;
+
+/** How a server may refuse a call while its back end can't serve it. */
+const REFUSALS: readonly string[] = [
+  "store_unavailable",
+  "store_full",
+  "store_read_only",
+  "outcome_unknown",
+  "overloaded",
+];
 
 /** One back end, some server processes, clients and watchers; one fault in the middle. */
 export async function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {
-  const { fault, seed, seconds, pauseMs } = options;
-  const backEnd = await startBackEnd(options.backEnd);
+  const { fault } = options;
+  const folder = await temporaryFolder("scenario");
+  const disk =
+    fault.diskMebibytes === undefined ? undefined : await SmallDisk.make(fault.diskMebibytes);
+  const notes: string[] = [];
+  if (disk?.isMounted === false) notes.push("no right to mount: files may not grow instead");
+  let backEnd: BackEnd | undefined;
   const servers: VssServer[] = [];
   try {
-    const args = ["--store-timeout", `${STORE_TIMEOUT_MS}ms`, "--log-level", "warn"];
-    for (let count = 0; count < 3; count += 1) {
-      servers.push(await VssServer.start({ store: backEnd.url, args }));
-    }
-    const memory = watchMemory(servers);
-    const stop = new AbortController();
-    const context = { backEnd, servers, random: seededRandom(seed), pauseMs };
-    const injected = inject(fault, context, seconds);
-    injected.catch(() => stop.abort());
-    const loaded = torture({
-      servers: servers.map(({ url }) => url),
-      seed,
-      seconds,
-      clients: 9,
-      hotKeys: 3,
-      coldKeys: 30,
-      hasFeed: backEnd.hasFeed,
-      callTimeoutMs: CALL_TIMEOUT_MS,
-      pauseMs: 10,
-      signal: stop.signal,
-      until: injected.then(() => sleep(AFTERMATH_MS)),
-    });
-    const [result, overAt] = await Promise.all([loaded, injected]);
-    return {
-      backEnd: options.backEnd,
-      fault: fault.name,
-      seed,
-      ...result,
-      calls: result.calls.length,
-      recoveryMs: recoveryAfter(overAt, result.calls),
-      memoryMax: await memory.stop(),
-    };
+    backEnd = await startBackEnd(options.backEnd, disk?.folder);
+    const note = (text: string): void => void notes.push(text);
+    servers.push(...(await startServers(backEnd, fault, { folder, note })));
+    const result = await loadAndHurt(options, { backEnd, servers, folder, disk });
+    return { ...result, notes };
   } finally {
     await Promise.all(servers.map((server) => server.stop()));
-    await backEnd.stop();
+    await backEnd?.stop();
+    await disk?.remove();
+    await removeFolder(folder);
   }
 }
 
-/** Answers when the fault was over, in nanoseconds of the monotonic clock. */
-async function inject(
+async function startServers(
+  backEnd: BackEnd,
   fault: Fault,
-  context: Parameters<Fault["inject"]>[0],
-  seconds: number,
-): Promise<number> {
-  await sleep((seconds * 1000) / 3);
-  await fault.inject(context);
-  return monotonicNs();
+  { folder, note }: { readonly folder: string; readonly note: (text: string) => void },
+): Promise<readonly VssServer[]> {
+  const args = ["--store-timeout", `${STORE_TIMEOUT_MS}ms`, "--log-level", "warn"];
+  const first = (await fault.firstServer?.(folder, note)) ?? {};
+  const firstArgs = [...args, ...(first.args ?? [])];
+  // The first one sets the store up; an older release could not do so once a newer one has.
+  return [
+    await VssServer.start({ ...first, store: backEnd.url, args: firstArgs }),
+    ...(await Promise.all([1, 2].map(() => VssServer.start({ store: backEnd.url, args })))),
+  ];
+}
+
+async function loadAndHurt(
+  options: ScenarioOptions,
+  parts: Pick<FaultContext, "backEnd" | "servers" | "folder" | "disk">,
+): Promise<Omit<ScenarioResult, "notes">> {
+  const { fault, seed, seconds, pauseMs } = options;
+  const { backEnd, servers } = parts;
+  const memory = new Memory(servers);
+  const stop = new AbortController();
+  let overAt: number | undefined;
+  const over = (): void => void (overAt = monotonicNs());
+  const context = { ...parts, random: seededRandom(seed), pauseMs, over };
+  const hurt = async (): Promise<number> => {
+    await sleep((seconds * 1_000) / 3);
+    memory.mark();
+    await fault.inject(context);
+    return overAt ?? monotonicNs();
+  };
+  const injected = hurt();
+  injected.catch(() => stop.abort());
+  const loaded = torture({
+    servers: servers.map(({ url }) => url),
+    seed,
+    seconds,
+    clients: 9,
+    // With several nodes, some of the hot keys are to lie on the one that is hurt.
+    hotKeys: backEnd.group === undefined ? 3 : 8,
+    coldKeys: 30,
+    hasFeed: backEnd.hasFeed,
+    callTimeoutMs: CALL_TIMEOUT_MS,
+    pauseMs: 10,
+    settleMs: 10_000,
+    ...(fault.valueBytesMax === undefined ? {} : { valueBytesMax: fault.valueBytesMax }),
+    signal: stop.signal,
+    until: injected.then(() => sleep(AFTERMATH_MS)),
+  });
+  const [result, end] = await Promise.all([loaded, injected]);
+  const { before: memoryBefore, most: memoryMax } = await memory.stop();
+  const violations = [...result.violations, ...answerViolations(result.calls, fault)];
+  if (memoryMax - memoryBefore > MEMORY_GROWTH_MAX) {
+    violations.push(violation("memory", `memory grew from ${memoryBefore} to ${memoryMax} MiB`));
+  }
+  return {
+    backEnd: options.backEnd,
+    fault: fault.name,
+    seed,
+    ...result,
+    violations,
+    calls: result.calls.length,
+    recoveryMs: recoveryAfter(end, result.calls),
+    memoryBefore,
+    memoryMax,
+    failures: countFailures(result.calls),
+  };
+}
+
+function violation(kind: Violation["kind"], message: string, ...witness: unknown[]): Violation {
+  return { key: "", kind, message, witness };
+}
+
+/** Every call is to be answered in time, and in the way that servers refuse. */
+function answerViolations(calls: readonly Call[], { excuses = [] }: Fault): readonly Violation[] {
+  const allowed = new Set<string>([...REFUSALS, ...excuses]);
+  return calls
+    .filter(({ failure }) => failure !== undefined && !allowed.has(failure))
+    .map((call) => violation("answer", `a call ended in ${call.failure}`, call));
+}
+
+function countFailures(calls: readonly Call[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { failure } of calls) {
+    if (failure !== undefined) counts.set(failure, (counts.get(failure) ?? 0) + 1);
+  }
+  return counts;
 }
 
 function recoveryAfter(overAt: number, calls: readonly Call[]): number {
-  const later = calls.filter(({ outcome, start }) => outcome === "ok" && start > overAt);
-  const first = later.reduce((least, { end }) => Math.min(least, end), Infinity);
-  return first === Infinity ? Infinity : Math.round((first - overAt) / 1e6);
+  const later = calls.filter(({ start }) => start > overAt);
+  const firstDone = later
+    .filter(({ outcome }) => outcome === "ok")
+    .reduce((least, { end }) => Math.min(least, end), Infinity);
+  const lastFailed = later
+    .filter(({ failure }) => failure !== undefined)
+    .reduce((most, { end }) => Math.max(most, end), overAt);
+  return firstDone === Infinity
+    ? Infinity
+    : Math.round((Math.max(firstDone, lastFailed) - overAt) / 1e6);
 }
 
-/** Samples the resident set of processes, as Linux tells it. */
-function watchMemory(servers: readonly VssServer[]): { readonly stop: () => Promise<number> } {
-  const stop = new AbortController();
-  const run = async (): Promise<number> => {
-    let most = 0;
-    while (!stop.signal.aborted) {
-      for (const { pid } of servers) {
+/** Samples the resident sets of processes, as Linux tells them. */
+class Memory {
+  readonly #servers: readonly VssServer[];
+  readonly #stop = new AbortController();
+  readonly #running: Promise<void>;
+  #most = 0;
+  #before = 0;
+
+  constructor(servers: readonly VssServer[]) {
+    this.#servers = servers;
+    this.#running = this.#run();
+  }
+
+  /** What it is now is what it was before the fault. */
+  mark(): void {
+    this.#before = this.#most;
+  }
+
+  async stop(): Promise<{ readonly before: number; readonly most: number }> {
+    this.#stop.abort();
+    await this.#running;
+    return { before: Math.round(this.#before), most: Math.round(this.#most) };
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      for (const { pid } of this.#servers) {
         const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
         const [, kib] = /^VmRSS:\s+(\d+) kB/m.exec(status) ?? [];
-        most = Math.max(most, Number(kib ?? 0) / 1024);
+        this.#most = Math.max(this.#most, Number(kib ?? 0) / 1024);
       }
-      await sleep(250, undefined, { signal: stop.signal }).catch(() => {});
+      await sleep(250, undefined, { signal }).catch(() => {});
     }
-    return Math.round(most);
-  };
-  const running = run();
-  return {
-    stop: () => {
-      stop.abort();
-      return running;
-    },
-  };
+  }
 }

@@ -18,6 +18,8 @@ const run = promisify(execFile);
 export interface MariadbOptions {
   /** Further options of `mariadbd`, such as `--max-allowed-packet=4M`. They win over ours. */
   readonly args?: readonly string[];
+  /** Where its folder is made, such as on a small disk. */
+  readonly below?: string;
 }
 
 const USER = "vss";
@@ -41,7 +43,7 @@ const SETTINGS: readonly string[] = [
 export async function startMariadb(options: MariadbOptions = {}): Promise<TestServer> {
   const given = process.env["VSS_TEST_MYSQL_URL"];
   if (given !== undefined && given !== "") return existingServer(given);
-  const folder = await temporaryFolder("mariadb");
+  const folder = await temporaryFolder("mariadb", options.below);
   const data = join(folder, "data");
   const user = process.getuid?.() === 0 ? ["--user=root"] : [];
   await install(data, user);
@@ -66,6 +68,12 @@ export async function startMariadb(options: MariadbOptions = {}): Promise<TestSe
   return {
     url: `mysql://${USER}:${PASSWORD}@127.0.0.1:${port}/vss`,
     signal: (name) => server.signal(name),
+    get isRunning() {
+      return server.isRunning;
+    },
+    get pids() {
+      return [server.pid];
+    },
     restart: async () => {
       await server.ended();
       await start();
@@ -129,5 +137,5 @@ function existingServer(url: string): TestServer {
   const refuse = (): never => {
     throw new Error("The server of VSS_TEST_MYSQL_URL is not this test's to stop or start.");
   };
-  return { url, signal: refuse, restart: refuse, stop: async () => {} };
+  return { url, signal: refuse, isRunning: true, pids: [], restart: refuse, stop: async () => {} };
 }

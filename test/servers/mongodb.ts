@@ -22,6 +22,7 @@ export interface MongodbMember {
   /** Reaches this member alone. */
   readonly url: string;
   signal(name: NodeJS.Signals): void;
+  readonly isRunning: boolean;
   /** Kills it, so that nothing is flushed, and waits for its end. */
   kill(): Promise<void>;
   /** Starts it again over the same data; answers when it takes connections. */
@@ -35,6 +36,8 @@ export interface MongodbServerOptions {
   readonly replicaSet?: boolean | { readonly members: number; readonly electionTimeoutMs?: number };
   /** Arguments for mongod beside its usual ones, such as `--auth`. */
   readonly args?: readonly string[];
+  /** Where its folder is made, such as on a small disk. */
+  readonly below?: string;
 }
 
 const SET_NAME = "vss";
@@ -45,15 +48,15 @@ const SET_NAME = "vss";
  * that server is used instead, which cannot be stopped or hurt.
  */
 export async function startMongodb(options: MongodbServerOptions = {}): Promise<MongodbServer> {
-  const { replicaSet = false, args = [] } = options;
+  const { replicaSet = false, args = [], below } = options;
   const variable = replicaSet ? "VSS_TEST_MONGODB_REPLICA_SET_URL" : "VSS_TEST_MONGODB_URL";
   const external = process.env[variable];
   // A test that asks for more than the usual gets its own, which it may hurt.
-  const isPlain = typeof replicaSet === "boolean" && args.length === 0;
+  const isPlain = typeof replicaSet === "boolean" && args.length === 0 && below === undefined;
   if (external !== undefined && isPlain) return externalServer(external);
 
   const mongod = await ensureMongod();
-  const folder = await temporaryFolder("mongodb");
+  const folder = await temporaryFolder("mongodb", below);
   const count = typeof replicaSet === "object" ? replicaSet.members : 1;
   const set = replicaSet === false ? [] : ["--replSet", SET_NAME, "--oplogSize", "256"];
   const members: Member[] = [];
@@ -73,6 +76,12 @@ export async function startMongodb(options: MongodbServerOptions = {}): Promise<
     members,
     primary: () => findPrimary(members),
     signal: (name) => members.forEach((member) => member.signal(name)),
+    get isRunning() {
+      return members.every((member) => member.isRunning);
+    },
+    get pids() {
+      return members.map((member) => member.pid);
+    },
     restart: async () => {
       await Promise.all(members.map((member) => member.restart()));
       await findPrimary(members);
@@ -110,6 +119,14 @@ class Member implements MongodbMember {
 
   signal(name: NodeJS.Signals): void {
     this.#process.signal(name);
+  }
+
+  get isRunning(): boolean {
+    return this.#process.isRunning;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
   }
 
   async kill(): Promise<void> {
@@ -175,5 +192,6 @@ function externalServer(url: string): MongodbServer {
     throw new Error("This test stops or hurts its MongoDB, and was given one that is not its own.");
   };
   const [primary, signal, restart] = [refuse, refuse, refuse];
-  return { url, members: [], primary, signal, restart, stop: () => Promise.resolve() };
+  const stop = (): Promise<void> => Promise.resolve();
+  return { url, members: [], isRunning: true, pids: [], primary, signal, restart, stop };
 }

@@ -12,6 +12,10 @@ export interface TestServer {
   readonly url: string;
   /** Sends a signal to its process or processes: SIGKILL, SIGSTOP, SIGCONT. */
   signal(name: NodeJS.Signals): void;
+  /** False once it has ended, by a signal or by itself. */
+  readonly isRunning: boolean;
+  /** Its process or processes; none of a server that is not the test's own. */
+  readonly pids: readonly number[];
   /** Starts it again over the same data after it has ended; answers when it takes connections. */
   restart(): Promise<void>;
   /** Ends it and removes its folder. */
@@ -29,8 +33,9 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-export async function temporaryFolder(name: string): Promise<string> {
-  return mkdtemp(join(tmpdir(), `vss-test-${name}-`));
+/** Makes a folder of its own below another, which is the system's for such things unless told. */
+export async function temporaryFolder(name: string, below = tmpdir()): Promise<string> {
+  return mkdtemp(join(below, `vss-test-${name}-`));
 }
 
 export async function removeFolder(folder: string): Promise<void> {
@@ -104,9 +109,13 @@ export class ServerProcess {
 
   /** Waits for the end of the process, wherever the signal for it came from. */
   async ended(): Promise<void> {
+    if (this.#child !== undefined && this.isRunning) await once(this.#child, "exit");
+  }
+
+  /** False before its start, and once it has ended by itself or by a signal. */
+  get isRunning(): boolean {
     const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    await once(child, "exit");
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
   async kill(): Promise<void> {

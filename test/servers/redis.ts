@@ -20,6 +20,8 @@ export interface RedisOptions {
   readonly appendfsync?: "always" | "everysec" | "no";
   /** Further arguments of redis-server, such as `["--requirepass", "secret"]`. They win over ours. */
   readonly args?: readonly string[];
+  /** Where its folder is made, such as on a small disk. */
+  readonly below?: string;
 }
 
 export interface RedisServer extends TestServer {
@@ -41,7 +43,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestServer
 
 /** As {@link startRedis}, but never another's server: for tests that kill or pause it. */
 export async function startOwnRedis(options: RedisOptions = {}): Promise<RedisServer> {
-  const folder = await temporaryFolder("redis");
+  const folder = await temporaryFolder("redis", options.below);
   try {
     return await startNode(folder, options);
   } catch (error) {
@@ -76,6 +78,12 @@ async function startNode(
     port,
     folder,
     signal: (name) => server.signal(name),
+    get isRunning() {
+      return server.isRunning;
+    },
+    get pids() {
+      return [server.pid];
+    },
     restart: async () => {
       await server.ended();
       await start();
@@ -119,7 +127,7 @@ function existingServer(url: string): TestServer {
   const refuse = (): never => {
     throw new Error("this server was there before the test, which must not hurt it");
   };
-  return { url, signal: refuse, restart: refuse, stop: async () => {} };
+  return { url, signal: refuse, isRunning: true, pids: [], restart: refuse, stop: async () => {} };
 }
 
 export interface RedisClusterOptions {
@@ -166,6 +174,12 @@ export async function startOwnRedisCluster(options: RedisClusterOptions): Promis
     url: `redis-cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(",")}`,
     nodes,
     signal: (name) => nodes.forEach((node) => node.signal(name)),
+    get isRunning() {
+      return nodes.every((node) => node.isRunning);
+    },
+    get pids() {
+      return nodes.flatMap((node) => node.pids);
+    },
     restart: async () => {
       await Promise.all(nodes.map((node) => node.restart()));
       await allAgree(nodes);
@@ -207,9 +221,11 @@ async function allAgree(nodes: readonly RedisServer[]): Promise<void> {
 export interface RedisSentinel extends TestServer {
   readonly primary: RedisServer;
   readonly replica: RedisServer;
+  readonly sentinels: readonly RedisServer[];
 }
 
-const MASTER_NAME = "vss-master";
+/** The name under which the sentinels know their master. */
+export const MASTER_NAME = "vss-master";
 
 /** Starts a primary, a replica and three sentinels, two of which decide on a failover. */
 export async function startRedisSentinel(downAfterMs = 1000): Promise<RedisSentinel> {
@@ -240,7 +256,14 @@ export async function startRedisSentinel(downAfterMs = 1000): Promise<RedisSenti
       url: `redis-sentinel://${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(",")}/${MASTER_NAME}`,
       primary,
       replica,
+      sentinels,
       signal: (name) => nodes.forEach((node) => node.signal(name)),
+      get isRunning() {
+        return nodes.every((node) => node.isRunning);
+      },
+      get pids() {
+        return nodes.flatMap((node) => node.pids);
+      },
       restart: async () => {
         await Promise.all(nodes.map((node) => node.restart()));
       },

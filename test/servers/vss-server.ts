@@ -10,6 +10,8 @@ export interface VssServerOptions {
   readonly args?: readonly string[];
   /** Runs the server under another program, such as `["faketime", "-f", "+1h"]`. */
   readonly under?: readonly string[];
+  /** The program's entry, where it is not this revision's. */
+  readonly main?: string;
 }
 
 /** One server process of ours, on a port that stays the same over restarts. */
@@ -24,10 +26,11 @@ export class VssServer {
     this.#process = process;
   }
 
-  static async start({ store, args = [], under = [] }: VssServerOptions): Promise<VssServer> {
+  static async start(options: VssServerOptions): Promise<VssServer> {
+    const { store, args = [], under = [], main = MAIN } = options;
     const folder = await temporaryFolder("server");
     const port = await freePort();
-    const serve = [MAIN, "serve", "--store", store, "--port", `${port}`, ...args];
+    const serve = [main, "serve", "--store", store, "--port", `${port}`, ...args];
     const [command = process.execPath, ...rest] = [...under, process.execPath, ...serve];
     const child = new ServerProcess(command, rest, join(folder, "server.log"));
     const server = new VssServer(`http://127.0.0.1:${port}`, folder, child);
