@@ -32,7 +32,7 @@ const DEADLINE_CHECK_MS = 50;
 
 /**
  * Gathers concurrent calls into batches: while batches are in flight, items wait; when one returns,
- * the next goes with all that has gathered. An idle batcher sends at the end of the current turn of
+ * the next goes with all that has gathered, before the first is answered. An idle batcher sends at the end of the current turn of
  * the event loop, so that requests which arrived together travel together and a lone one waits for
  * nothing. Every item is answered by its deadline, whatever its batch does.
  */
@@ -121,16 +121,23 @@ export class Batcher<Item, Result> {
   async #send(batch: readonly Waiting<Item, Result>[]): Promise<void> {
     this.#inFlight.add(batch);
     this.#watchDeadlines();
+    const settle = await this.#run(batch);
+    this.#inFlight.delete(batch);
+    // The next batch goes first: the store works on it while these answers are sent.
+    this.#flush();
+    settle();
+    if (this.#isIdle()) this.#settleIdle();
+  }
+
+  /** Runs a batch, and answers what tells its items how it went. */
+  async #run(batch: readonly Waiting<Item, Result>[]): Promise<() => void> {
     try {
       const results = await this.#options.run(batch.map((waiting) => waiting.item));
       // The contract of `run`: one result an item, in order.
-      batch.forEach((waiting, index) => waiting.resolve(results[index] as Result));
+      return () => batch.forEach((waiting, index) => waiting.resolve(results[index] as Result));
     } catch (error) {
-      for (const waiting of batch) waiting.reject(error);
+      return () => batch.forEach((waiting) => waiting.reject(error));
     }
-    this.#inFlight.delete(batch);
-    if (this.queued > 0) this.#planFlush();
-    else if (this.#isIdle()) this.#settleIdle();
   }
 
   #settleIdle(): void {

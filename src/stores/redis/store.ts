@@ -32,8 +32,12 @@ import { readFacts, survey } from "./settings.ts";
 import { assertUsable, setUp } from "./setup.ts";
 import { Topology } from "./topology.ts";
 
-/** Batches of each kind in flight: while one is under way in Redis, the next is being encoded. */
-const WRITE_LANES = 2;
+/**
+ * Batches in flight. Redis runs one script at a time and flushes after each, so that two lanes of
+ * writes would only halve the batches; the scripts of several partitions may run on several nodes.
+ */
+const WRITE_LANES_ALONE = 1;
+const WRITE_LANES_PARTITIONED = 2;
 const READ_LANES = 2;
 
 const OPEN_RETRY_DELAY_MS = 100;
@@ -128,7 +132,7 @@ class RedisStore implements Store {
     const info: StoreInfo = {
       scheme: redis.scheme,
       ...survey(servers, redis),
-      writeLanes: WRITE_LANES,
+      writeLanes: partitions.length === 1 ? WRITE_LANES_ALONE : WRITE_LANES_PARTITIONED,
       readLanes: READ_LANES,
       transactions: isPushed ? "any-keys" : "one-tag",
       watch: isPushed ? "push" : "poll",
