@@ -10,6 +10,8 @@ const VALUE_BYTES_ALL = [100, 1024, 65_536];
 /** The loads that targets are set for get all rounds; the others half of them. */
 const MAIN_LOADS: ReadonlySet<LoadName> = new Set(["get", "put", "hot"]);
 const PEER_LOADS: ReadonlySet<LoadName> = new Set(["get", "put", "hot", "version", "mix"]);
+/** The loads that run nearly all code that the others do. */
+const FIRST_LOADS: ReadonlySet<LoadName> = new Set(["get", "put"]);
 /** The loads whose figures are shown at every size and number of connections. */
 const MATRIX_LOADS: ReadonlySet<LoadName> = new Set(["get", "put"]);
 
@@ -47,9 +49,15 @@ function plan(
         valueBytes: shape.valueBytes,
         rounds: MAIN_LOADS.has(load) && shape.loads === "all" ? rounds : halfOf(rounds),
         // Values of a size are warm when they come again with another number of connections.
-        warmUp: index === 0 || shape.valueBytes !== shapes[0]?.valueBytes,
+        warmUpSeconds:
+          index === 0 || shape.valueBytes !== shapes[0]?.valueBytes ? warmUpOf(load) : 0,
       })),
   );
+}
+
+/** The loads that come first run until the compiler has come to rest, which takes some seconds. */
+function warmUpOf(load: LoadName): number {
+  return FIRST_LOADS.has(load) ? 4 : 1;
 }
 
 interface Shape {

@@ -67,7 +67,7 @@ export async function measureGrowth(
     for (const operation of OPERATIONS[axis]) {
       const title = `${group.name}, ${operation} at ${size} ${axis}`;
       const prepare = prepareFor(operation, axis, size);
-      const shape = { connections: CONNECTIONS, valueBytes: VALUE_BYTES, rounds, warmUp: true };
+      const shape = { connections: CONNECTIONS, valueBytes: VALUE_BYTES, rounds, warmUpSeconds: 1 };
       const measured = await runInTurns(group, { ...shape, title, prepare }, tools);
       const ours = measured.find(({ contender }) => contender === group.ours)?.rounds ?? [];
       const bare = measured.find(({ contender }) => contender === group.bare)?.rounds ?? [];

@@ -21,8 +21,8 @@ export interface LoadShape {
   readonly connections: number;
   readonly valueBytes: number;
   readonly rounds: number;
-  /** Whether a round is run first that is not counted. */
-  readonly warmUp: boolean;
+  /** Length of a first round that is not counted; 0 for none. */
+  readonly warmUpSeconds: number;
 }
 
 export interface RunTools {
@@ -87,11 +87,12 @@ export async function runInTurns(
 ): Promise<readonly MeasuredRounds[]> {
   const runners = await prepareAll(group, plan);
   try {
-    for (let round = plan.warmUp ? 0 : 1; round <= plan.rounds; round += 1) {
+    for (let round = plan.warmUpSeconds > 0 ? 0 : 1; round <= plan.rounds; round += 1) {
       const isWarmUp = round === 0;
+      const seconds = isWarmUp ? plan.warmUpSeconds : tools.seconds;
       for (const runner of rotated(runners, round)) {
         if (runner.contender === group.bare) await teachBare(group, runners);
-        const measured = await oneRound(runner, plan, tools);
+        const measured = await oneRound(runner, plan, { ...tools, seconds });
         if (!isWarmUp) runner.rounds.push(measured);
       }
     }

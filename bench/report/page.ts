@@ -58,6 +58,8 @@ How to read it:
 - The server, the back end and wrk, the load generator, share one machine and its cores. So the figure
   that travels is the **share**: of the rate of a bare \`node:http\` server, which answers the very bytes
   that ours answered and keeps nothing, measured in turns with it, round by round.
+- Each load first runs for a second that is not counted, the first GETs and PUTs for four: until the
+  compiler of the JavaScript engine has come to rest.
 - wrk sends the next request of a connection when the one before is answered. Its latencies are those of a
   busy server, not of a given rate of requests.
 - Every answer above 399, every broken connection and every timeout fails the run where it is ours. While
