@@ -62,6 +62,17 @@ test("items of one turn travel together, and what gathers meanwhile travels next
   await batcher.idle();
 });
 
+test("what gathered meanwhile is sent before the last batch is answered", async () => {
+  const { batcher, batches, answer } = setUp();
+  const first = batcher.add(1, 1).then(() => batches.map(({ items }) => items));
+  await turn();
+  const second = batcher.add(2, 1);
+  answer(0);
+  assert.deepEqual(await first, [[1], [2]]);
+  answer(1);
+  assert.equal(await second, "answer 2");
+});
+
 test("a batch ends at its limits of items and bytes, and one item may be larger than that", async () => {
   const { batcher, batches, answer } = setUp({ batchItemsMax: () => 2 });
   const all = [batcher.add(1, 1), batcher.add(2, 999), batcher.add(3, 5000), batcher.add(4, 1)];

@@ -32,9 +32,10 @@ const DEADLINE_CHECK_MS = 50;
 
 /**
  * Gathers concurrent calls into batches: while batches are in flight, items wait; when one returns,
- * the next goes with all that has gathered, before the first is answered. An idle batcher sends at the end of the current turn of
- * the event loop, so that requests which arrived together travel together and a lone one waits for
- * nothing. Every item is answered by its deadline, whatever its batch does.
+ * the next goes with all that has gathered, before the first is answered. An idle batcher sends at
+ * the end of the current turn of the event loop, so that requests which arrived together travel
+ * together and a lone one waits for nothing. Every item is answered by its deadline, whatever its
+ * batch does.
  */
 export class Batcher<Item, Result> {
   readonly #options: BatcherOptions<Item, Result>;
