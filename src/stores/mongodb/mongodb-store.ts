@@ -21,7 +21,7 @@ import { KeyCommitter } from "./commit-keys.ts";
 import { connect, type Connected } from "./connect.ts";
 import type { Database } from "./database.ts";
 import { Deadline, settleWithin } from "./deadline.ts";
-import { FailureLog } from "./failure-log.ts";
+import { FailureLog } from "../shared/failure-log.ts";
 import { Feed, unsupported } from "./feed.ts";
 import { Journal } from "./journal.ts";
 import { readHistory, readKeys } from "./list.ts";
@@ -78,7 +78,7 @@ class MongodbStore implements Store {
     this.#transactor = new Transactor(database, states, clock);
     this.#sweep = new Sweep(database, clock, timeoutMs);
     this.#feed = new Feed(database, clock, timeoutMs);
-    this.#failures = new FailureLog(log, clock);
+    this.#failures = new FailureLog("MongoDB", { log, clock });
   }
 
   read(queries: readonly Query[]): Promise<readonly ReadResult[]> {

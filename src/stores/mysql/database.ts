@@ -2,7 +2,7 @@ import type { Applied } from "../../errors.ts";
 import type { Clock } from "../../telemetry/clock.ts";
 import { closedError } from "../shared/closed.ts";
 import { classify, ConnectError, isRetryable } from "./classify.ts";
-import type { FailureLog } from "./failure-log.ts";
+import type { FailureLog } from "../shared/failure-log.ts";
 import type { Pool } from "./pool.ts";
 import type { Session } from "./session.ts";
 import type { Tables } from "./sql.ts";

@@ -18,7 +18,7 @@ import { BatchSplitter } from "./batch-splitter.ts";
 import { Committer } from "./commit.ts";
 import { openSession, prepare, type Opening } from "./connect.ts";
 import { Database } from "./database.ts";
-import { FailureLog } from "./failure-log.ts";
+import { FailureLog } from "../shared/failure-log.ts";
 import { Feed } from "./feed.ts";
 import { LatestCache } from "./latest-cache.ts";
 import { readHistory, readKeys, trimHistory } from "./list.ts";
@@ -82,7 +82,7 @@ function openDatabase(opening: Opening, facts: ServerFacts): Database {
     readers: pool(options.connectionLimit - writers, options.idleTimeoutMs),
     writers: pool(writers, Math.min(options.idleTimeoutMs, WRITER_IDLE_MS)),
     maxPacketBytes: facts.maxPacketBytes,
-    failures: new FailureLog(store.log, clock),
+    failures: new FailureLog("The database", store),
     serverTime: () => clock.monotonic() + offset,
   });
 }

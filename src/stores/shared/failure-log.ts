@@ -6,19 +6,29 @@ import type { Log } from "../../telemetry/log.ts";
 const REPEAT_MS = 10_000;
 
 /** Failures that a caller brought about, and nobody need look after. */
-const SILENT: ReadonlySet<ErrorCode> = new Set(["cursor_expired", "value_too_large"]);
+const SILENT: ReadonlySet<ErrorCode> = new Set([
+  "cursor_expired",
+  "value_too_large",
+  "watch_unsupported",
+]);
+
+/** A refused command may be repeated with all its values in the message, of which this much is kept. */
+const REASON_CHARS_MAX = 300;
 
 /**
- * Says once that the database fails and why, and once that it is back: a line for every request would
+ * Says once that a back end fails and why, and once that it is back: a line for every request would
  * bury both.
  */
 export class FailureLog {
+  readonly #product: string;
   readonly #log: Log;
   readonly #clock: Clock;
   /** When each kind was last said, since the last call that succeeded. */
   readonly #said = new Map<ErrorCode, number>();
 
-  constructor(log: Log, clock: Clock) {
+  /** `product` is what the lines call the back end. */
+  constructor(product: string, { log, clock }: { readonly log: Log; readonly clock: Clock }) {
+    this.#product = product;
     this.#log = log;
     this.#clock = clock;
   }
@@ -29,15 +39,15 @@ export class FailureLog {
     if (now - (this.#said.get(error.code) ?? -Infinity) < REPEAT_MS) return;
     this.#said.set(error.code, now);
     this.#log.error(
-      { code: error.code, reason: reasonOf(error) },
-      `The database failed a call. ${error.message}`,
+      { code: error.code, applied: error.applied, reason: reasonOf(error) },
+      `${this.#product} failed a call. ${error.message}`,
     );
   }
 
   succeeded(): void {
     if (this.#said.size === 0) return;
     this.#said.clear();
-    this.#log.info({}, "The database answers again.");
+    this.#log.info({}, `${this.#product} answers again.`);
   }
 }
 
@@ -46,5 +56,6 @@ function reasonOf(error: Error): string {
   let inner = error;
   while (inner.cause instanceof Error) inner = inner.cause;
   const { code } = inner as { code?: unknown };
-  return typeof code === "string" ? `${code}: ${inner.message}` : inner.message;
+  const name = typeof code === "string" ? code : inner.name;
+  return `${name}: ${inner.message.slice(0, REASON_CHARS_MAX)}`;
 }
