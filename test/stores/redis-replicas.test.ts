@@ -30,6 +30,7 @@ class Load {
   readonly acknowledged: { readonly key: Key; readonly version: number; readonly value: string }[] =
     [];
   readonly failures = new Map<string, number>();
+  readonly failedKeys = new Set<Key>();
   #isOver = false;
   readonly #writers: Promise<unknown>;
 
@@ -46,6 +47,7 @@ class Load {
       } catch (error) {
         const code = error instanceof StateError ? error.code : String(error);
         this.failures.set(code, (this.failures.get(code) ?? 0) + 1);
+        this.failedKeys.add(key);
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
     }
@@ -87,11 +89,17 @@ class Follower {
     }
   }
 
-  /** Waits until it has seen whatever was acknowledged last. */
-  async reaches({ acknowledged }: Load): Promise<void> {
+  /** Waits until it has seen whatever was acknowledged last, but for some keys. */
+  async reaches({ acknowledged }: Load, except: ReadonlySet<Key> = new Set()): Promise<void> {
     await waitUntil("the feed", () =>
-      acknowledged.every(({ key, version }) => (this.#last.get(key) ?? Infinity) >= version),
+      acknowledged.every(
+        ({ key, version }) => except.has(key) || (this.#last.get(key) ?? Infinity) >= version,
+      ),
     );
+  }
+
+  async hasHeardOf(keys: readonly Key[]): Promise<void> {
+    await waitUntil("a change of every key", () => keys.every((key) => this.#last.has(key)));
   }
 
   async stop(): Promise<void> {
@@ -116,6 +124,15 @@ async function countLost(store: Store, load: Load): Promise<number> {
     }
   }
   return lost;
+}
+
+async function untilPut(store: Store, key: Key): Promise<void> {
+  await waitUntil("a write", () =>
+    putOne(store, key, "last").then(
+      () => true,
+      () => false,
+    ),
+  );
 }
 
 if (isSelected("redis-cluster")) {
@@ -158,6 +175,33 @@ if (isSelected("redis-cluster")) {
     await load.stop();
     assert.equal(await countLost(store, load), 0);
     assert.deepEqual([...load.failures], []);
+  });
+
+  test("followers are told of every change on other nodes while one is away", async (t) => {
+    const cluster = await startOwnRedisCluster({ masters: 3 });
+    t.after(() => cluster.stop());
+    // Without it, a cluster that lacks slots refuses all others too.
+    for (const { port } of cluster.nodes) {
+      await command(port, "CONFIG SET cluster-require-full-coverage no");
+    }
+    const store = await openRedis(t, cluster.url, { timeoutMs: 500 });
+    const keys = manyKeys(30);
+    await Promise.all(keys.map((key) => putOne(store, key, "first")));
+    const follower = new Follower(store);
+    t.after(() => follower.stop());
+    const load = new Load(store, keys);
+    t.after(() => load.stop());
+    await follower.hasHeardOf(keys);
+    cluster.nodes[0]?.signal("SIGKILL");
+    await waitUntil("failures", () => load.failures.size > 0);
+    const soFar = load.acknowledged.length;
+    await waitUntil("writes elsewhere", () => load.acknowledged.length > soFar + 1000);
+    await load.stop();
+    await follower.reaches(load, load.failedKeys);
+    await cluster.nodes[0]?.restart();
+    await Promise.all(keys.map((key) => untilPut(store, key)));
+    await follower.reaches(load);
+    await follower.stop();
   });
 
   for (const signal of ["SIGKILL", "SIGSTOP"] as const) {
@@ -232,12 +276,7 @@ if (isSelected("redis")) {
     assert.ok(alone instanceof StateError && alone.code === "outcome_unknown", String(alone));
     assert.match(alone.message, /only 0 of 1 replicas confirmed/);
     await sentinel.primary.restart();
-    await waitUntil("a write", () =>
-      putOne(store, reader, "after").then(
-        () => true,
-        () => false,
-      ),
-    );
+    await untilPut(store, reader);
     for (const key of keys) committed(await commit(store, { puts: [put(key, "last")] }));
     const versions = await versionsOf(store, reader);
     assert.deepEqual(versions, upTo(versions.length));

@@ -38,6 +38,13 @@ interface Step {
   readonly hasMore: boolean;
 }
 
+/** What all partitions had to say, or, where some could not be read, the others. */
+interface Round {
+  readonly changes: readonly Change[];
+  readonly caughtUp: boolean;
+  readonly isPartial: boolean;
+}
+
 export interface FeedOptions {
   readonly executor: Executor;
   readonly partitions: readonly Partition[];
@@ -81,13 +88,13 @@ export class Feed {
   ): AsyncGenerator<ChangeBatch> {
     let isAnnounced = false;
     while (!signal.aborted) {
-      const steps = await this.#untilReached(signal, () => this.#readAll(places));
-      if (steps === undefined) return;
-      const changes = steps.flatMap((step) => step.changes);
-      const caughtUp = steps.every((step) => !step.hasMore);
+      const { changes, caughtUp, isPartial } = await this.#readAll(places);
+      if (signal.aborted) return;
       if (changes.length > 0 || (caughtUp && !isAnnounced)) {
         isAnnounced ||= caughtUp;
         yield { changes, cursor: places.map(({ position }) => toPosition(position)), caughtUp };
+      } else if (isPartial) {
+        await pause(signal);
       } else if (caughtUp) {
         await bell.wait(
           places.reduce((sum, { position }) => sum + position, 0),
@@ -106,8 +113,8 @@ export class Feed {
       try {
         return await attempt();
       } catch (error) {
-        if (error instanceof StateError && error.code === "cursor_expired") throw error;
-        await sleep(RETRY_DELAY_MS, undefined, { signal }).catch(() => {});
+        if (isExpired(error)) throw error;
+        await pause(signal);
       }
     }
     return undefined;
@@ -142,8 +149,23 @@ export class Feed {
     return Number(last ?? 0);
   }
 
-  async #readAll(places: readonly Place[]): Promise<readonly Step[]> {
-    return Promise.all(places.map((place) => this.#read(place)));
+  /**
+   * What was read of some partitions counts also where others could not be read: their places have
+   * moved past it, and nobody should wait for a node that holds nothing of theirs.
+   */
+  async #readAll(places: readonly Place[]): Promise<Round> {
+    const settled = await Promise.allSettled(places.map((place) => this.#read(place)));
+    const steps = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+    const failures = settled.flatMap((one): unknown[] =>
+      one.status === "rejected" ? [one.reason] : [],
+    );
+    if (failures.some(isExpired)) throw expired();
+    const isPartial = failures.length > 0;
+    return {
+      changes: steps.flatMap((step) => step.changes),
+      caughtUp: !isPartial && steps.every((step) => !step.hasMore),
+      isPartial,
+    };
   }
 
   /** Reads one partition on from a place, and moves the place on. */
@@ -226,6 +248,14 @@ function throwExpired(error: unknown): never {
   const failure = classify(error);
   if (failure.kind === "refused" && failure.code === FEED_EXPIRED) throw expired();
   throw error;
+}
+
+function isExpired(error: unknown): boolean {
+  return error instanceof StateError && error.code === "cursor_expired";
+}
+
+async function pause(signal: AbortSignal): Promise<void> {
+  await sleep(RETRY_DELAY_MS, undefined, { signal }).catch(() => {});
 }
 
 function expired(): StateError {
