@@ -1,5 +1,7 @@
+import { startGalera, untilWithout, type GaleraNode } from "../servers/galera.ts";
 import { startMongodb } from "../servers/mongodb.ts";
 import { waitUntil } from "../servers/process.ts";
+import { Proxy } from "./proxy.ts";
 import { startClusterGroup, startSentinelGroup } from "./redis-groups.ts";
 
 /** Several nodes of a back end, one or more of which take writes. */
@@ -28,6 +30,7 @@ export const GROUP_NAMES = [
   "redis-cluster-no-wait",
   "redis-sentinel",
   "redis-sentinel-no-wait",
+  "galera",
 ] as const;
 
 export type GroupName = (typeof GROUP_NAMES)[number];
@@ -45,6 +48,8 @@ export async function startGroup(name: GroupName): Promise<Group> {
       return startSentinelGroup("");
     case "redis-sentinel-no-wait":
       return startSentinelGroup("?replicas=0");
+    case "galera":
+      return startGaleraGroup();
   }
 }
 
@@ -68,5 +73,36 @@ async function startMongodbGroup(): Promise<Group> {
     },
     moveKeys: undefined,
     stop: () => server.stop(),
+  };
+}
+
+/** Three nodes behind a proxy that sends all writes to one, as one has to with Galera. */
+async function startGaleraGroup(): Promise<Group> {
+  const cluster = await startGalera();
+  const { nodes } = cluster;
+  const [first] = nodes;
+  if (first === undefined) throw new Error("a cluster has nodes");
+  let primary: GaleraNode = first;
+  const proxy = await Proxy.start(first.port);
+  const othersOf = (node: GaleraNode): readonly GaleraNode[] =>
+    nodes.filter((other) => other !== node);
+  const asGroupNode = (node: GaleraNode): GroupNode => ({
+    signal: (name) => node.signal(name),
+    restart: () => node.restart(othersOf(node)),
+  });
+  const moveTo = (node: GaleraNode): void => {
+    primary = node;
+    proxy.retarget(node.port);
+  };
+  return {
+    url: first.url.replace(`:${first.port}`, `:${proxy.port}`),
+    primary: async () => asGroupNode(primary),
+    takenOver: async () => moveTo(await untilWithout(primary, nodes)),
+    handOver: async () => moveTo(othersOf(primary)[0] ?? first),
+    moveKeys: undefined,
+    stop: async () => {
+      await proxy.stop();
+      await cluster.stop();
+    },
   };
 }

@@ -85,5 +85,5 @@ function pauseOf(isLong: boolean, index: number): number {
  */
 export function mayLose(backEnd: BackEndName, fault: string): boolean {
   if (!["kill-primary", "pause-primary", "hand-over"].includes(fault)) return false;
-  return backEnd.startsWith("redis-") || backEnd === ("galera" as string);
+  return backEnd.startsWith("redis-") || backEnd === "galera";
 }

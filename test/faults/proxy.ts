@@ -16,28 +16,34 @@ export interface Weather {
 export class Proxy {
   readonly port: number;
   readonly #server: Server;
-  readonly #pairs: Set<readonly [Socket, Socket]>;
+  readonly #pairs = new Set<readonly [Socket, Socket]>();
+  #targetPort: number;
   #weather: Weather = {};
 
-  private constructor(server: Server, pairs: Set<readonly [Socket, Socket]>) {
+  private constructor(server: Server, targetPort: number) {
     this.#server = server;
-    this.#pairs = pairs;
+    this.#targetPort = targetPort;
     this.port = (server.address() as AddressInfo).port;
   }
 
   static async start(targetPort: number): Promise<Proxy> {
-    const pairs = new Set<readonly [Socket, Socket]>();
     const server = createServer();
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
-    const proxy = new Proxy(server, pairs);
-    server.on("connection", (client) => proxy.#join(client, targetPort));
+    const proxy = new Proxy(server, targetPort);
+    server.on("connection", (client) => proxy.#join(client));
     return proxy;
   }
 
   /** Fair weather unless told otherwise. */
   set(weather: Weather): void {
     this.#weather = weather;
+  }
+
+  /** Sends new connections to another server, and cuts the old ones, as a load balancer does. */
+  retarget(port: number): void {
+    this.#targetPort = port;
+    this.cut();
   }
 
   /** Resets every connection at once, in the middle of whatever it carries. */
@@ -65,8 +71,8 @@ export class Proxy {
     await once(this.#server, "close");
   }
 
-  #join(client: Socket, targetPort: number): void {
-    const target = connect(targetPort, "127.0.0.1");
+  #join(client: Socket): void {
+    const target = connect(this.#targetPort, "127.0.0.1");
     const pair = [client, target] as const;
     this.#pairs.add(pair);
     for (const socket of pair) {
