@@ -4,8 +4,7 @@ import type { Database } from "./database.ts";
 import { BY_KEY, versionsStatement } from "./read-statements.ts";
 import { toEntry, toNumber, toText } from "./rows.ts";
 import type { Session } from "./session.ts";
-import { integerLiteral, textLiteral, type Tables } from "./sql.ts";
-import { keyList } from "./write-statements.ts";
+import { integerLiteral, keyList, textLiteral, type Tables } from "./sql.ts";
 
 export interface AsOfQuery {
   readonly place: number;

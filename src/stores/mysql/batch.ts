@@ -72,7 +72,12 @@ function moveEntries(entries: Map<Key, Entry | undefined>, write: Write): void {
 /** Every key of a batch, once. */
 export function keysOfBatch(transactions: readonly Transaction[]): Key[] {
   const keys = new Set<Key>();
-  for (const transaction of transactions) for (const key of keysOf(transaction)) keys.add(key);
+  for (const { conditions, puts, deletes, reads } of transactions) {
+    for (const { key } of conditions) keys.add(key);
+    for (const { key } of puts) keys.add(key);
+    for (const key of deletes) keys.add(key);
+    for (const key of reads) keys.add(key);
+  }
   return [...keys];
 }
 

@@ -14,11 +14,11 @@ import {
 } from "./batch.ts";
 import { ConnectError, isDuplicate, isRetryable, mayHaveCommitted } from "./classify.ts";
 import { inTransaction, type Database } from "./database.ts";
-import type { LatestCache } from "./latest-cache.ts";
+import type { Guess, LatestCache } from "./latest-cache.ts";
 import { commitIdStatement, forgetRequests, lockBatch, type LockedState } from "./lock.ts";
 import type { DeletedLife } from "./sweep.ts";
 import { latestStatement, toLatestRow } from "./read-statements.ts";
-import { toNumber, toStamp } from "./rows.ts";
+import { toNumber } from "./rows.ts";
 import type { Session } from "./session.ts";
 import { PACKET_OVERHEAD_BYTES } from "./settings.ts";
 import { hexLiteral } from "./sql.ts";
@@ -117,16 +117,17 @@ export class Committer {
     return database.options.writers.use(job.deadline, (session) =>
       inTransaction(session, job.deadline, () => {
         const canGuess = attempt === 1 && job.transactions.every(isPutsOnly);
-        const guessed = canGuess ? cache.heads(job.keys) : undefined;
-        return guessed === undefined
+        const guess = canGuess ? cache.getAll(job.keys) : undefined;
+        return guess === undefined
           ? this.#locked(session, job, attempt)
-          : this.#guessed(session, job, guessed);
+          : this.#guessed(session, job, guess);
       }),
     );
   }
 
   /** One packet, on the strength of heads that this process remembers. */
-  async #guessed(session: Session, job: Job, heads: Heads): Promise<readonly Outcome[]> {
+  async #guessed(session: Session, job: Job, guess: Guess): Promise<readonly Outcome[]> {
+    const { heads, stamps } = guess;
     const before = new Map(heads);
     const now = this.#parts.database.clock.now();
     const state = { heads, entries: new Map<Key, Entry>(), requests: new Map() };
@@ -139,6 +140,7 @@ export class Committer {
     const writes = writeStatements(plan, {
       tables,
       before,
+      stamps,
       after: heads,
       placeholders: [],
       now,
@@ -177,7 +179,16 @@ export class Committer {
       return plan.outcomes;
     }
     const { heads, placeholders } = state;
-    const context = { tables, before, after: heads, placeholders, now, stamp: stampOf(job) };
+    const stamp = stampOf(job);
+    const context = {
+      tables,
+      before,
+      stamps: undefined,
+      after: heads,
+      placeholders,
+      now,
+      stamp,
+    };
     const statements = [
       ...forgetRequests(tables, state.expiredRequests),
       ...writeStatements(plan, context),
@@ -213,7 +224,7 @@ export class Committer {
 
   #remember(job: Job, heads: Heads, plan: BatchPlan): void {
     const { cache } = this.#parts;
-    const stamp = toStamp(Buffer.from(stampOf(job), "hex"));
+    const stamp = stampOf(job);
     for (const write of plan.writes) {
       const key = write.kind === "put" ? write.put.key : write.key;
       const head = heads.get(key);

@@ -16,12 +16,18 @@ const OVERHEAD_BYTES = 400;
 export interface Latest {
   readonly head: Head;
   /**
-   * Drawn anew by every commit. A database that was set back, by a failover say, may give the same
-   * version to another value; its stamp is another then.
+   * Drawn anew by every commit, as 16 hexadecimal digits. A database that was set back, by a failover
+   * say, may give the same version to another value; its stamp is another then.
    */
   readonly stamp: string;
   /** The latest entry, where its value is small. */
   readonly entry: Entry | undefined;
+}
+
+/** Heads that a batch may be planned from, and the stamps by which the database confirms them. */
+export interface Guess {
+  readonly heads: Heads;
+  readonly stamps: ReadonlyMap<Key, string>;
 }
 
 /**
@@ -37,15 +43,17 @@ export class LatestCache {
     return this.#latest.get(key);
   }
 
-  /** The heads of all these keys, or undefined where one is not known. */
-  heads(keys: readonly Key[]): Heads | undefined {
+  /** What is known of all these keys, or undefined where one is not known. */
+  getAll(keys: readonly Key[]): Guess | undefined {
     const heads: Heads = new Map();
+    const stamps = new Map<Key, string>();
     for (const key of keys) {
       const latest = this.#latest.get(key);
       if (latest === undefined) return undefined;
       heads.set(key, latest.head);
+      stamps.set(key, latest.stamp);
     }
-    return heads;
+    return { heads, stamps };
   }
 
   set(key: Key, latest: Latest): void {

@@ -11,9 +11,15 @@ import {
 import { latestStatement, toLatestRow } from "./read-statements.ts";
 import { toBuffer, toNumber, toText } from "./rows.ts";
 import type { Rows, Session } from "./session.ts";
-import { hexLiteral, integerLiteral, textLiteral, type Tables } from "./sql.ts";
+import {
+  hexLiteral,
+  integerLiteral,
+  keyList,
+  keyLiterals,
+  textLiteral,
+  type Tables,
+} from "./sql.ts";
 import type { DeletedLife } from "./sweep.ts";
-import { keyList, keyLiterals } from "./write-statements.ts";
 
 export interface LockRequest {
   readonly transactions: readonly Transaction[];

@@ -46,9 +46,9 @@ export function toText(cell: Cell | undefined): string | undefined {
   return typeof cell === "string" ? cell : cell.toString();
 }
 
-/** A stamp is only ever compared. */
+/** A stamp as 16 hexadecimal digits. */
 export function toStamp(cell: Cell | undefined): string {
-  return toBuffer(cell).toString("latin1");
+  return toBuffer(cell).toString("hex");
 }
 
 export function toBuffer(cell: Cell | undefined): Buffer {

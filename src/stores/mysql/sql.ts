@@ -1,3 +1,5 @@
+import { compareKeys, type Key } from "../../key.ts";
+
 /**
  * How values get into SQL text: as whole numbers, as hexadecimal literals, and, where all of a value is
  * harmless ASCII, between quotes, which is half as long. No key or value can change a statement,
@@ -6,6 +8,9 @@
 
 /** Printable ASCII, tabs and line ends, but neither a quote nor a backslash. */
 const HARMLESS = /^[\t\n\r\x20-\x26\x28-\x5b\x5d-\x7e]*$/;
+
+/** Multi-row statements end at about this many characters. */
+const STATEMENT_CHARS_TARGET = 512 * 1024;
 
 /** A longer value is hardly ever all harmless, and not worth searching. */
 const SEARCHED_BYTES_MAX = 4096;
@@ -38,6 +43,51 @@ export function hexLiteral(digits: string): string {
 export function integerLiteral(value: number): string {
   if (!Number.isSafeInteger(value)) throw new TypeError(`not a whole number: ${value}`);
   return String(value);
+}
+
+/** Keys as literals, in key order, which is the order of all locks. */
+export function keyLiterals(keys: Iterable<Key>): string[] {
+  return [...keys].sort(compareKeys).map(textLiteral);
+}
+
+/** {@link keyLiterals} in one string. */
+export function keyList(keys: Iterable<Key>): string {
+  return keyLiterals(keys).join(",");
+}
+
+/** As few statements as their length allows, each `start` with some of the rows. */
+export function multiRow(start: string, rows: readonly string[]): string[] {
+  return chunk(rows, (row) => row.length).map((group) => start + group.join(","));
+}
+
+/** Items in order, in groups that make statements of a bounded length. */
+export function chunk<T>(items: readonly T[], chars: (item: T) => number): T[][] {
+  const groups: T[][] = [];
+  let total = Infinity;
+  for (const item of items) {
+    const size = chars(item);
+    if (total + size > STATEMENT_CHARS_TARGET) {
+      groups.push([]);
+      total = 0;
+    }
+    groups.at(-1)?.push(item);
+    total += size;
+  }
+  return groups;
+}
+
+/**
+ * Fails the statement where it is evaluated, as no number is above the largest. It aborts the commit
+ * from inside the database, so that no answer need be awaited between its statements. The operand, a
+ * whole number, keeps the optimizer from evaluating it in advance.
+ */
+export function failure(operand: string): string {
+  return `ABS(${operand}) + 1 + 18446744073709551615`;
+}
+
+/** Fails unless the statement before it affected so many rows. */
+export function compareRowCount(affected: number): string {
+  return `SET @checked = IF(ROW_COUNT() = ${integerLiteral(affected)}, 1, ${failure("ROW_COUNT()")})`;
 }
 
 /** The tables of one store, each name quoted. */

@@ -30,8 +30,11 @@ import type { ServerFacts } from "./settings.ts";
 import { tablesOf } from "./sql.ts";
 import { clearDeleted, sweep } from "./sweep.ts";
 
-/** Lanes have partitions of their own, as both are taken from the same hash, so they never meet. */
-const WRITE_LANES = 2;
+/**
+ * One batch at a time, as large as can be: what a transaction costs beside its rows is paid once. The
+ * requests that gather meanwhile keep this process busy for longer than the database is.
+ */
+const WRITE_LANES = 1;
 const READ_LANES = 2;
 
 /** Beside the lanes: housekeeping and trimming. */
