@@ -55,6 +55,29 @@ if (isSelected("mongodb")) {
     assert.equal((await putOne(store, key, "again")).version, 1);
   });
 
+  test("a key that was deleted several times is cleared in many steps, and never seen", async () => {
+    const state = new TestState(server);
+    const clock = new MovableClocks();
+    const store = await state.open({ clock });
+    const keys = Array.from({ length: 3 }, () => keyOf(unique()));
+    for (let life = 0; life < 3; life += 1) {
+      // One at a time, so that each is a segment of its own.
+      for (let i = 0; i < 60; i += 1) {
+        await Promise.all(keys.map((key) => putOne(store, key, `life ${life}`)));
+      }
+      for (const key of keys) await deleteOne(store, key);
+    }
+    await sweep(store);
+    clock.steadyOffsetMs += GRACE_MS;
+    let steps = 0;
+    for (let more = true; more; steps += 1) {
+      more = await store.maintain({ feedRetentionMs: 3_600_000 });
+      for (const key of keys) assert.equal(await readOne(store, key), undefined);
+    }
+    assert.ok(steps > 5, `${steps} steps`);
+    assert.equal(await state.collection("segments").countDocuments(), 0);
+  });
+
   test("a sweep by a clock that is set forward clears nothing before its time", async () => {
     const state = new TestState(server);
     const clock = new MovableClocks();

@@ -18,7 +18,9 @@ import {
   type Database,
 } from "./database.ts";
 import type { Deadline } from "./deadline.ts";
+import { headAfter } from "./heads.ts";
 import { planKey, type Basis, type Item, type KeyWork } from "./key-work.ts";
+import type { ReadCache } from "./read-cache.ts";
 import { findRequests, insertRequests } from "./requests.ts";
 import { Round } from "./round.ts";
 import type { Answer, PlannedKey } from "./segments.ts";
@@ -34,11 +36,17 @@ import { loadKeys, readFloors } from "./states.ts";
 export class KeyCommitter {
   readonly #database: Database;
   readonly #cache: StateCache;
+  readonly #entries: ReadCache;
   readonly #clock: Clock;
 
-  constructor(database: Database, cache: StateCache, clock: Clock) {
+  constructor(
+    database: Database,
+    memory: { readonly states: StateCache; readonly entries: ReadCache },
+    clock: Clock,
+  ) {
     this.#database = database;
-    this.#cache = cache;
+    this.#cache = memory.states;
+    this.#entries = memory.entries;
     this.#clock = clock;
   }
 
@@ -172,6 +180,9 @@ export class KeyCommitter {
     work.sent = false;
     this.#database.journal?.note([{ _id: work.key, i: segment.document._id }]);
     this.#cache.set(work.key, segment.after, at);
+    if (this.#entries.knows(work.key)) {
+      this.#entries.keepHead(work.key, headAfter(segment), { at, newest: undefined });
+    }
     round.settle(work, segment.answers);
   }
 

@@ -1,5 +1,4 @@
 import type { ObjectId } from "mongodb";
-import { dropOldest } from "./state-cache.ts";
 
 /** How many keys are remembered: about 150 bytes each. */
 const KEYS_MAX = 50_000;
@@ -24,7 +23,17 @@ export class Journal {
     for (const { _id: key, i } of newest) {
       this.#known.set(key, i.toHexString());
     }
-    if (this.#known.size > KEYS_MAX) dropOldest(this.#known, KEYS_MAX / 8);
+    if (this.#known.size > KEYS_MAX) this.#dropOldest(KEYS_MAX / 8);
+  }
+
+  /** Many at a time: what is removed in front leaves holes that each look there has to pass. */
+  #dropOldest(count: number): void {
+    let left = count;
+    for (const name of this.#known.keys()) {
+      if (left <= 0) break;
+      this.#known.delete(name);
+      left -= 1;
+    }
   }
 
   knows(newest: Iterable<Newest>): boolean {

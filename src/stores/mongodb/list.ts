@@ -1,11 +1,12 @@
 import type { Document } from "mongodb";
 import type { Key } from "../../key.ts";
-import type { EntryInfo, HistoryPage, KeyInfo, KeysPage } from "../../store.ts";
+import type { EntryInfo, HistoryPage, KeyInfo, KeysPage, StoredEntry } from "../../store.ts";
 import { firstBatch, MAJORITY, type Database } from "./database.ts";
 import type { Deadline } from "./deadline.ts";
 import { positionOf, toEntryInfo, type LiveKey, type SegmentDocument } from "./documents.ts";
+import type { HeadReader } from "./heads.ts";
 import { INDEXES } from "./schema.ts";
-import { latestInfo, readFloors, readHeads, toState } from "./states.ts";
+import { readFloors, readHeads, toState } from "./states.ts";
 
 /** Segments of one step through a history; each holds one entry or more. */
 const SEGMENTS_EACH = 100;
@@ -127,8 +128,8 @@ function entriesOf({ g, v, c, e }: Segment): readonly EntryInfo[] {
  */
 export async function readKeys(
   database: Database,
-  page: KeysPage,
-  deadline: Deadline,
+  heads: HeadReader,
+  { page, deadline }: { readonly page: KeysPage; readonly deadline: Deadline },
 ): Promise<readonly KeyInfo[]> {
   const found: KeyInfo[] = [];
   let from: Document = { $gte: page.from };
@@ -139,11 +140,10 @@ export async function readKeys(
     const listed = await readListed(database, range, { limit, deadline });
     // A key that was deleted and put again may have an item of each life.
     const keys = [...new Set(listed)];
-    const heads = await readHeads(database, keys, false, { deadline });
+    const { heads: known } = await heads.read(new Map(keys.map((key) => [key, false])), deadline);
     for (const key of keys) {
-      const head = heads.get(key);
-      const info = head && latestInfo(head);
-      if (info !== undefined) found.push({ key, ...info });
+      const latest = known.get(key)?.latest;
+      if (latest !== undefined) found.push({ key, ...withoutValue(latest) });
     }
     const last = keys.at(-1);
     if (found.length >= page.limit || listed.length < limit || last === undefined) {
@@ -173,4 +173,8 @@ async function readListed(
     deadline,
   );
   return firstBatch<{ readonly k: Key }>(reply).map(({ k }) => k);
+}
+
+function withoutValue({ value: _, ...info }: StoredEntry): EntryInfo {
+  return info;
 }

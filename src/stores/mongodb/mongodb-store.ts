@@ -25,9 +25,10 @@ import { FailureLog } from "../shared/failure-log.ts";
 import { Feed, unsupported } from "./feed.ts";
 import { Journal } from "./journal.ts";
 import { readHistory, readKeys } from "./list.ts";
+import { NewestWrite } from "./newest-write.ts";
 import { parseMongodbUrl, type MongodbOptions } from "./options.ts";
 import { ReadCache } from "./read-cache.ts";
-import { readEntries } from "./read.ts";
+import { EntryReader } from "./read.ts";
 import type { ServerFacts } from "./settings.ts";
 import { StateCache } from "./state-cache.ts";
 import { Sweep } from "./sweep.ts";
@@ -59,8 +60,7 @@ class MongodbStore implements Store {
   readonly #transactor: Transactor;
   readonly #sweep: Sweep;
   readonly #feed: Feed;
-  /** Only a replica set's primary can tell that nothing has been written. */
-  readonly #cache: ReadCache | undefined;
+  readonly #reader: EntryReader;
   readonly #failures: FailureLog;
   readonly #closing = new AbortController();
   readonly #underWay = new Set<Promise<unknown>>();
@@ -68,27 +68,25 @@ class MongodbStore implements Store {
   constructor({ database, facts }: Connected, parsed: MongodbOptions, options: StoreOptions) {
     const { clock, log, timeoutMs } = options;
     const states = new StateCache(clock);
+    const entries = new ReadCache(clock);
     this.info = toInfo(parsed.scheme, facts);
     this.#database = database;
-    this.#cache = facts.topology === "replica-set" ? new ReadCache(database) : undefined;
     if (facts.topology === "standalone") database.journal = new Journal();
     this.#options = options;
     this.#readConcern = parsed.readConcern;
-    this.#committer = new KeyCommitter(database, states, clock);
+    this.#committer = new KeyCommitter(database, { states, entries }, clock);
     this.#transactor = new Transactor(database, states, clock);
+    // Only a replica set's primary can tell that nothing has been written.
+    const isReplicaSet = facts.topology === "replica-set";
+    const newestWrite = isReplicaSet ? new NewestWrite(database) : undefined;
+    this.#reader = new EntryReader(database, entries, { clock, newestWrite });
     this.#sweep = new Sweep(database, clock, timeoutMs);
     this.#feed = new Feed(database, clock, timeoutMs);
     this.#failures = new FailureLog("MongoDB", { log, clock });
   }
 
   read(queries: readonly Query[]): Promise<readonly ReadResult[]> {
-    return this.#readCall((deadline) => {
-      const readThrough = (asked: readonly Query[]): Promise<readonly ReadResult[]> =>
-        readEntries(this.#database, asked, deadline);
-      return this.#cache === undefined
-        ? readThrough(queries)
-        : this.#cache.read(queries, deadline, readThrough);
-    });
+    return this.#readCall((deadline) => this.#reader.read(queries, deadline));
   }
 
   commit(transactions: readonly Transaction[]): Promise<readonly Outcome[]> {
@@ -103,7 +101,9 @@ class MongodbStore implements Store {
   }
 
   keys(page: KeysPage): Promise<readonly KeyInfo[]> {
-    return this.#readCall((deadline) => readKeys(this.#database, page, deadline));
+    return this.#readCall((deadline) =>
+      readKeys(this.#database, this.#reader.heads, { page, deadline }),
+    );
   }
 
   changes(after: Cursor | "now", signal: AbortSignal): AsyncIterable<ChangeBatch> {
@@ -221,8 +221,8 @@ function toInfo(scheme: string, facts: ServerFacts): StoreInfo {
     promise: facts.promise,
     settings: facts.settings,
     // A commit costs MongoDB far more than each document in it: one large batch beats two small ones.
-    writeLanes: 1,
-    readLanes: 2,
+    writeLanes: 2,
+    readLanes: 1,
     transactions: isAlone ? "one-key" : "any-keys",
     watch: isAlone ? "none" : "push",
     shared: true,

@@ -1,134 +1,113 @@
-import type { Timestamp } from "mongodb";
-import type { Query, ReadResult } from "../../store.ts";
-import { toTime } from "./feed-events.ts";
-import { MAJORITY, type Database } from "./database.ts";
-import type { Deadline } from "./deadline.ts";
+import type { ObjectId } from "mongodb";
+import type { Key } from "../../key.ts";
+import type { StoredEntry } from "../../store.ts";
+import type { Clock } from "../../telemetry/clock.ts";
+import type { LiveKey } from "./documents.ts";
+import type { Place } from "./places.ts";
+import { Recent } from "./recent.ts";
 
-/** What the cache holds at most, and the largest value in it. */
+/** What is remembered of latest entries, and again of older ones; and the largest value in it. */
 const CACHE_BYTES_MAX = 32 * 1024 * 1024;
 const VALUE_BYTES_MAX = 32 * 1024;
 
-/** What an item takes beside its key and value. */
+/** What an item takes beside its name and value. */
 const ITEM_BYTES = 500;
 
-/** Most batches that pass without a question, while the answer keeps being that all has changed. */
-const UNASKED_MAX = 64;
+/** A key's newest segment, as reads need it. */
+export interface Head {
+  /** Undefined where no document is about the key. */
+  readonly segment: { readonly id: ObjectId; readonly start: number } | undefined;
+  /** Undefined where the key does not exist. */
+  readonly live: LiveKey | undefined;
+  /** The latest entry, without its value where nobody has asked for that. */
+  readonly latest: StoredEntry | undefined;
+}
 
-interface NewestWrite {
-  readonly time: string;
-  readonly timestamp: Timestamp;
+/** When something was read: it holds whatever had been written by then. */
+export interface ReadTime {
+  /** Just before it was asked for, on the monotonic clock. */
+  readonly at: number;
+  /** What `NewestWrite` had answered then: while it answers the same, nothing has changed. */
+  readonly newest: string | undefined;
+}
+
+interface Known<T> {
+  readonly item: T;
+  readonly newest: string | undefined;
 }
 
 /**
- * Remembers results for as long as nobody has written anything to the replica set. Each batch first
- * asks the primary for the time of the newest write that a majority has: while that stays the same,
- * so does every result that was read after it was first heard, and a batch costs one small question
- * instead of a seek for each key. While writes go on, the question is asked ever more rarely.
+ * Remembers entries, so that MongoDB need not send them again. Nothing in here may be answered
+ * before MongoDB has confirmed it: that nothing was written since, or else of a head that the key's
+ * newest segment is the same one, and of an older entry that retention has not reached it.
  */
 export class ReadCache {
-  readonly #database: Database;
-  /** The time of the newest write, after which everything in `#results` was read. */
-  #time = "";
-  readonly #results = new Map<string, ReadResult>();
-  #bytes = 0;
-  /** How many times in a row the time had changed. */
-  #changes = 0;
-  #unasked = 0;
+  readonly #heads: Recent<Known<Head>>;
+  readonly #entries: Recent<Known<StoredEntry>>;
 
-  constructor(database: Database) {
-    this.#database = database;
-  }
-
-  /** `readThrough` asks MongoDB for what is not remembered. */
-  async read(
-    queries: readonly Query[],
-    deadline: Deadline,
-    readThrough: (queries: readonly Query[]) => Promise<readonly ReadResult[]>,
-  ): Promise<readonly ReadResult[]> {
-    if (this.#unasked > 0) {
-      this.#unasked -= 1;
-      return readThrough(queries);
-    }
-    const newest = await this.#askNewest(deadline);
-    if (newest === undefined) return readThrough(queries);
-    const { time } = newest;
-    if (time === this.#time) this.#changes = 0;
-    else await this.#startOver(newest, deadline);
-    const results = queries.map((query) => copyOf(this.#results.get(nameOf(query))));
-    const missing = queries.flatMap((query, i) => (this.#results.has(nameOf(query)) ? [] : [i]));
-    if (missing.length === 0) return results;
-    const read = await readThrough(missing.flatMap((i) => queries.slice(i, i + 1)));
-    missing.forEach((index, i) => {
-      const result = read[i];
-      results[index] = result;
-      const query = queries[index];
-      // Another batch may have heard of a newer write meanwhile; then this is of no use to anyone.
-      if (this.#time === time && query !== undefined) this.#keep(query, result);
+  constructor(clock: Clock) {
+    const bounds = { clock, weightMax: CACHE_BYTES_MAX };
+    this.#heads = new Recent<Known<Head>>({
+      ...bounds,
+      weigh: ({ item }, name) => bytesOf(item.latest, name),
     });
-    return results;
+    this.#entries = new Recent<Known<StoredEntry>>({
+      ...bounds,
+      weigh: ({ item }, name) => bytesOf(item, name),
+    });
   }
 
-  /** Undefined where the answer is of no use; the read itself then finds out what is wrong. */
-  async #askNewest(deadline: Deadline): Promise<NewestWrite | undefined> {
-    try {
-      const hello = (await this.#database.command({ hello: 1 }, deadline)) as {
-        readonly isWritablePrimary: boolean;
-        readonly lastWrite?: {
-          readonly majorityOpTime?: { readonly ts: Timestamp; readonly t: unknown };
-        };
-      };
-      const newest = hello.lastWrite?.majorityOpTime;
-      if (!hello.isWritablePrimary || newest === undefined) return undefined;
-      // Two primaries could give two writes the same time, but not in the same term.
-      return { time: `${String(newest.t)} ${toTime(newest.ts)}`, timestamp: newest.ts };
-    } catch {
-      return undefined;
-    }
+  head(key: Key, withValue: boolean): Known<Head> | undefined {
+    const known = this.#heads.get(key);
+    const latest = known?.item.latest;
+    if (known === undefined || latest === undefined) return known;
+    if (withValue && latest.value === undefined) return undefined;
+    return { ...known, item: { ...known.item, latest: copyOf(latest) } };
   }
 
-  /**
-   * A majority has the newest write a moment before majority readers see it. What is remembered under
-   * its time must have been read after that moment, so it is waited for once.
-   */
-  async #startOver({ time, timestamp }: NewestWrite, deadline: Deadline): Promise<void> {
-    this.#changes += 1;
-    this.#unasked = Math.min(2 ** this.#changes - 2, UNASKED_MAX);
-    const readConcern = { ...MAJORITY, afterClusterTime: timestamp };
-    const find = { find: this.#database.names.meta, filter: { _id: "schema" }, limit: 1 };
-    await this.#database.read({ ...find, readConcern }, deadline);
-    this.#time = time;
-    this.#forgetAll();
+  keepHead(key: Key, head: Head, { at, newest }: ReadTime): void {
+    const { latest } = head;
+    if (isLarge(latest)) this.#heads.forget(key);
+    else this.#heads.set(key, { item: { ...head, latest: latest && copyOf(latest) }, newest }, at);
   }
 
-  #forgetAll(): void {
-    this.#results.clear();
-    this.#bytes = 0;
+  /** Another head may have been remembered meanwhile, which this says nothing about. */
+  confirmHead(key: Key, head: Head, { at, newest }: ReadTime): void {
+    const known = this.#heads.get(key);
+    const isSame = known?.item.segment?.start === head.segment?.start;
+    if (known !== undefined && isSame) this.#heads.set(key, { ...known, newest }, at);
   }
 
-  #keep(query: Query, result: ReadResult): void {
-    if (typeof query.select === "object" && "asOf" in query.select) return;
-    const size = sizeOf(result);
-    if (size > VALUE_BYTES_MAX) return;
-    const name = nameOf(query);
-    this.#results.set(name, copyOf(result));
-    this.#bytes += size + name.length + ITEM_BYTES;
-    if (this.#bytes > CACHE_BYTES_MAX) this.#forgetAll();
+  /** Whether the key is read at all: then what this process writes to it is worth keeping. */
+  knows(key: Key): boolean {
+    return this.#heads.get(key) !== undefined;
+  }
+
+  entry(place: Place, withValue: boolean): Known<StoredEntry> | undefined {
+    const known = this.#entries.get(nameOf(place));
+    if (known === undefined || (withValue && known.item.value === undefined)) return undefined;
+    return { ...known, item: copyOf(known.item) };
+  }
+
+  keepEntry(place: Place, entry: StoredEntry, { at, newest }: ReadTime): void {
+    if (!isLarge(entry)) this.#entries.set(nameOf(place), { item: copyOf(entry), newest }, at);
   }
 }
 
-/** No key holds U+0000, so nothing that follows it can be taken for a part of the key. */
-function nameOf({ key, select, value }: Query): string {
-  if (select === "latest") return value ? key : `${key}\0`;
-  const which = "version" in select ? `v${select.version}` : `t${select.asOf}`;
-  return `${key}\0${which}${value ? "" : "-"}`;
+/** No key holds U+0000, so nothing before it can be taken for a part of the key. */
+function nameOf({ key, incarnation, position }: Place): string {
+  return `${position}\0${incarnation}\0${key}`;
 }
 
-function sizeOf(result: ReadResult): number {
-  return result === undefined || result === "trimmed" ? 0 : (result.value?.byteLength ?? 0);
+function isLarge(entry: StoredEntry | undefined): boolean {
+  return (entry?.value?.byteLength ?? 0) > VALUE_BYTES_MAX;
 }
 
-/** Whoever gets a result may write into its bytes. */
-function copyOf(result: ReadResult): ReadResult {
-  if (result === undefined || result === "trimmed" || result.value === undefined) return result;
-  return { ...result, value: Buffer.from(result.value) };
+function bytesOf(entry: StoredEntry | undefined, name: string): number {
+  return ITEM_BYTES + 2 * name.length + (entry?.value?.byteLength ?? 0);
+}
+
+/** Whoever gets an entry may write into its bytes; and bytes of a reply keep all of it in memory. */
+function copyOf(entry: StoredEntry): StoredEntry {
+  return entry.value === undefined ? entry : { ...entry, value: Buffer.from(entry.value) };
 }

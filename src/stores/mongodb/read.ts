@@ -1,4 +1,6 @@
-import type { Query, ReadResult } from "../../store.ts";
+import type { Key } from "../../key.ts";
+import type { Query, ReadResult, StoredEntry } from "../../store.ts";
+import type { Clock } from "../../telemetry/clock.ts";
 import type { Database } from "./database.ts";
 import type { Deadline } from "./deadline.ts";
 import {
@@ -10,9 +12,12 @@ import {
   type EntryDocument,
   type LiveKey,
 } from "./documents.ts";
+import { HeadReader } from "./heads.ts";
 import { findMoments } from "./moments.ts";
+import type { NewestWrite } from "./newest-write.ts";
 import { readPlaces, type Place } from "./places.ts";
-import { readHeads, toState, type HeadDocument } from "./states.ts";
+import type { ReadCache } from "./read-cache.ts";
+import { readFloors } from "./states.ts";
 
 /** A query, and the life of its key that it is answered from. */
 interface Older {
@@ -26,38 +31,122 @@ interface Found extends Older {
   readonly version: number;
 }
 
-/** Answers a batch of queries: the latest ones in one command, others in a second one. */
-export async function readEntries(
-  database: Database,
-  queries: readonly Query[],
-  deadline: Deadline,
-): Promise<readonly ReadResult[]> {
-  const heads = await headsFor(database, queries, deadline);
-  const results = queries.map((): ReadResult => undefined);
-  const found: Found[] = [];
-  const searches: (Older & { readonly asOf: number })[] = [];
-  queries.forEach((query, index) => {
-    const head = heads.get(query.key);
-    const live = head && toState(head).live;
-    if (head === undefined || live === undefined) return;
-    const older = { index, query, live };
-    const version = versionFor(query, live);
-    if (version === live.version && hasWanted(head, query)) {
-      results[index] = toStored(older, version, head.e ?? undefined);
-    } else if (version !== undefined) {
-      found.push({ ...older, version });
-    } else if (typeof query.select === "object" && "asOf" in query.select) {
-      searches.push({ ...older, asOf: query.select.asOf });
+/** Where the answers of a batch go. */
+interface Answering {
+  readonly results: ReadResult[];
+  readonly newest: string | undefined;
+  readonly deadline: Deadline;
+}
+
+/** Answers batches of queries: what the heads tell at once, other versions after that. */
+export class EntryReader {
+  readonly #database: Database;
+  readonly #cache: ReadCache;
+  readonly #clock: Clock;
+  readonly heads: HeadReader;
+
+  constructor(
+    database: Database,
+    cache: ReadCache,
+    options: { readonly clock: Clock; readonly newestWrite: NewestWrite | undefined },
+  ) {
+    this.#database = database;
+    this.#cache = cache;
+    this.#clock = options.clock;
+    this.heads = new HeadReader(database, cache, options);
+  }
+
+  async read(queries: readonly Query[], deadline: Deadline): Promise<readonly ReadResult[]> {
+    const { heads, newest } = await this.heads.read(wantedOf(queries), deadline);
+    const results = queries.map((): ReadResult => undefined);
+    const found: Found[] = [];
+    const searches: (Older & { readonly asOf: number })[] = [];
+    queries.forEach((query, index) => {
+      const { live, latest } = heads.get(query.key) ?? {};
+      if (live === undefined || latest === undefined) return;
+      const older = { index, query, live };
+      const version = versionFor(query, live);
+      if (version === live.version && hasWanted(latest, query)) {
+        results[index] = asWanted(latest, query);
+      } else if (version !== undefined) {
+        found.push({ ...older, version });
+      } else if (typeof query.select === "object" && "asOf" in query.select) {
+        searches.push({ ...older, asOf: query.select.asOf });
+      }
+    });
+    const moments = searches.map(({ query, live, asOf }) => ({ key: query.key, live, asOf }));
+    const positions = await findMoments(this.#database, moments, deadline);
+    searches.forEach((search, i) => {
+      const version = versionAt(search.live, positions[i] ?? 0);
+      found.push({ ...search, version });
+    });
+    await this.#readFound(found, { results, newest, deadline });
+    return results;
+  }
+
+  async #readFound(found: readonly Found[], answering: Answering): Promise<void> {
+    const { results, newest } = answering;
+    const unsure: Remembered[] = [];
+    const missing: Found[] = [];
+    for (const one of found) {
+      const first = firstVersionOf(one.live);
+      if (one.version < first && one.version >= 1) results[one.index] = "trimmed";
+      if (one.version < first || one.version > one.live.version) continue;
+      const known = this.#cache.entry(placeOf(one), one.query.value);
+      if (known === undefined) missing.push(one);
+      else if (newest === undefined || known.newest !== newest) {
+        unsure.push({ one, entry: known.item });
+      } else results[one.index] = asWanted(known.item, one.query);
     }
-  });
-  const moments = searches.map(({ query, live, asOf }) => ({ key: query.key, live, asOf }));
-  const positions = await findMoments(database, moments, deadline);
-  searches.forEach((search, i) => {
-    const version = versionAt(search.live, positions[i] ?? 0);
-    found.push({ ...search, version });
-  });
-  await readFound(database, found, { results, deadline });
-  return results;
+    await Promise.all([this.#answerKept(unsure, answering), this.#readMissing(missing, answering)]);
+  }
+
+  /** Answers with entries that are remembered, unless retention has reached them. */
+  async #answerKept(
+    entries: readonly Remembered[],
+    { results, newest, deadline }: Answering,
+  ): Promise<void> {
+    const lives = new Map(entries.map(({ one }) => [one.query.key, one.live]));
+    const anchors = [...lives].map(([key, live]) => ({ key, live }));
+    const time = { at: this.#clock.monotonic(), newest };
+    const floors = await readFloors(this.#database, anchors, { deadline });
+    for (const { one, entry } of entries) {
+      const isKept = one.version >= (floors.get(one.query.key) ?? 0);
+      if (isKept) this.#cache.keepEntry(placeOf(one), entry, time);
+      results[one.index] = isKept ? asWanted(entry, one.query) : "trimmed";
+    }
+  }
+
+  async #readMissing(
+    missing: readonly Found[],
+    { results, newest, deadline }: Answering,
+  ): Promise<void> {
+    for (const detail of ["info", "all"] as const) {
+      const wanted = missing.filter(({ query }) => query.value === (detail === "all"));
+      const places = wanted.map(placeOf);
+      const time = { at: this.#clock.monotonic(), newest };
+      const entries = await readPlaces(this.#database, places, detail, deadline);
+      wanted.forEach((one, i) => {
+        const entry = toStored(one, entries[i]);
+        results[one.index] = entry ?? "trimmed";
+        if (entry !== undefined) this.#cache.keepEntry(placeOf(one), entry, time);
+      });
+    }
+  }
+}
+
+interface Remembered {
+  readonly one: Found;
+  readonly entry: StoredEntry;
+}
+
+/** Each key, and whether its latest value is asked for: only then it comes along. */
+function wantedOf(queries: readonly Query[]): ReadonlyMap<Key, boolean> {
+  const wanted = new Map<Key, boolean>();
+  for (const { key, select, value } of queries) {
+    wanted.set(key, (value && select === "latest") || wanted.get(key) === true);
+  }
+  return wanted;
 }
 
 /** The version that a query asks for, where the head tells; undefined where it has to be searched. */
@@ -67,55 +156,25 @@ function versionFor({ select }: Query, live: LiveKey): number | undefined {
   return select.asOf >= live.createdAt ? live.version : undefined;
 }
 
-function hasWanted(head: HeadDocument, query: Query): boolean {
-  return !query.value || head.e?.d !== undefined;
+function hasWanted(latest: StoredEntry, query: Query): boolean {
+  return !query.value || latest.value !== undefined;
 }
 
-/** Values come along only for keys whose latest value is asked for. */
-async function headsFor(
-  database: Database,
-  queries: readonly Query[],
-  deadline: Deadline,
-): Promise<Map<string, HeadDocument>> {
-  const wantsValue = ({ select, value }: Query): boolean => value && select === "latest";
-  const withValue = new Set(queries.filter(wantsValue).map((query) => query.key));
-  const without = new Set(queries.map((query) => query.key).filter((key) => !withValue.has(key)));
-  const [heads, others] = await Promise.all([
-    readHeads(database, [...withValue], true, { deadline }),
-    readHeads(database, [...without], false, { deadline }),
-  ]);
-  for (const [key, head] of others) heads.set(key, head);
-  return heads;
+function asWanted(entry: StoredEntry, query: Query): StoredEntry {
+  return query.value || entry.value === undefined ? entry : { ...entry, value: undefined };
 }
 
-function placeOf({ query, live }: Older, position: number): Place {
+function placeOf({ query, live, version }: Found): Place {
+  const position = positionOf(live, version);
   return { key: query.key, incarnation: live.incarnation, position };
 }
 
-async function readFound(
-  database: Database,
-  found: readonly Found[],
-  { results, deadline }: { readonly results: ReadResult[]; readonly deadline: Deadline },
-): Promise<void> {
-  const inHistory = found.filter((one) => {
-    const first = firstVersionOf(one.live);
-    if (one.version < first && one.version >= 1) results[one.index] = "trimmed";
-    return one.version >= first && one.version <= one.live.version;
-  });
-  for (const detail of ["info", "all"] as const) {
-    const wanted = inHistory.filter(({ query }) => query.value === (detail === "all"));
-    const places = wanted.map((one) => placeOf(one, positionOf(one.live, one.version)));
-    const entries = await readPlaces(database, places, detail, deadline);
-    wanted.forEach((one, i) => (results[one.index] = toStored(one, one.version, entries[i])));
-  }
-}
-
+/** Undefined where retention has removed it. */
 function toStored(
-  { query, live }: Older,
-  version: number,
+  { query, live, version }: Found,
   entry: EntryDocument | undefined,
-): ReadResult {
-  if (entry === undefined) return "trimmed";
+): StoredEntry | undefined {
+  if (entry === undefined) return undefined;
   if (query.value) return toEntry(live.incarnation, version, entry);
   return { ...toEntryInfo(live.incarnation, version, entry), value: undefined };
 }

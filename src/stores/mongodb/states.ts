@@ -103,9 +103,9 @@ export async function readHeads(
 }
 
 /** On a standalone server, makes sure that what is about to be shown can't be lost in a crash. */
-async function waitForJournal(
+export async function waitForJournal(
   database: Database,
-  heads: readonly HeadDocument[],
+  heads: readonly Pick<HeadDocument, "_id" | "i">[],
   deadline: Deadline,
 ): Promise<void> {
   const { journal, names } = database;

@@ -1,11 +1,17 @@
 import { ObjectId, type Document } from "mongodb";
 import type { Clock } from "../../telemetry/clock.ts";
-import { DURABLE, firstBatch, type Database } from "./database.ts";
+import { DURABLE, firstBatch, writeErrors, type Database } from "./database.ts";
 import type { Deadline } from "./deadline.ts";
 import { copyRequests } from "./requests.ts";
+import { INDEXES } from "./schema.ts";
 
-/** Documents of one step: a few milliseconds of MongoDB's time. */
+/** Documents of one step, and of one that clears at first: how large they are shows only then. */
 const STEP_ITEMS = 200;
+const CLEAR_ITEMS_FIRST = 25;
+const CLEAR_ITEMS_MIN = 5;
+
+/** How long a step that clears should take; it then rests for as long as it took. */
+const CLEAR_MS = 10;
 
 /**
  * How long a sweep leaves alone what it has claimed, on its own steady clock. A writer aims at a place
@@ -21,6 +27,11 @@ const ABANDONED_MS = 3 * 60 * 60_000;
 interface Claim {
   readonly id: ObjectId;
   readonly at: number;
+  /**
+   * By tombstone, the position that all has been cleared from, up to the tombstone. A search that
+   * began at the tombstone would pass all that MongoDB has not yet taken out of its index.
+   */
+  readonly clearedFrom: Map<string, number>;
 }
 
 interface Clearable {
@@ -42,6 +53,7 @@ export class Sweep {
   readonly #clock: Clock;
   readonly #graceMs: number;
   readonly #claims: Claim[] = [];
+  #clearItems = CLEAR_ITEMS_FIRST;
 
   constructor(database: Database, clock: Clock, timeoutMs: number) {
     this.#database = database;
@@ -55,8 +67,20 @@ export class Sweep {
     const [oldest] = this.#claims;
     if (oldest === undefined) return claimed;
     if (this.#clock.monotonic() - oldest.at < this.#graceMs) return claimed;
-    if (!(await this.#clear(oldest.id, deadline))) this.#claims.shift();
+    const start = this.#clock.monotonic();
+    if (!(await this.#clear(oldest, deadline))) this.#claims.shift();
+    await this.#rest(this.#clock.monotonic() - start, deadline);
     return true;
+  }
+
+  /** Leaves MongoDB to others for as long as it has just been kept busy, and fits the next step. */
+  async #rest(tookMs: number, deadline: Deadline): Promise<void> {
+    if (tookMs > 2 * CLEAR_MS) {
+      this.#clearItems = Math.max(CLEAR_ITEMS_MIN, Math.floor(this.#clearItems / 2));
+    } else if (tookMs < CLEAR_MS) {
+      this.#clearItems = Math.min(STEP_ITEMS, this.#clearItems * 2);
+    }
+    await deadline.pause(tookMs);
   }
 
   /** Claims what nobody has claimed, or whoever did has gone. Answers true where there was much. */
@@ -65,7 +89,8 @@ export class Sweep {
     const now = this.#clock.now();
     const abandoned = ObjectId.createFromTime(Math.floor((now - ABANDONED_MS) / 1000));
     const foreign = { $lt: abandoned, $nin: this.#claims.map((claim) => claim.id) };
-    const found = await this.#find({ $or: [{ t: 0 }, { t: foreign }] }, deadline);
+    const unclaimed = { filter: { $or: [{ t: 0 }, { t: foreign }] }, limit: STEP_ITEMS };
+    const found = await this.#find(unclaimed, deadline);
     if (found.length === 0) return false;
     const id = new ObjectId();
     const updates = found.flatMap((document) => [
@@ -77,47 +102,59 @@ export class Sweep {
       deadline,
     );
     // Counted from when the claim can be seen.
-    this.#claims.push({ id, at: this.#clock.monotonic() });
+    this.#claims.push({ id, at: this.#clock.monotonic(), clearedFrom: new Map() });
     return found.length === STEP_ITEMS;
   }
 
   /** Clears a little of what a claim holds. Answers false where nothing is left of it. */
-  async #clear(claim: ObjectId, deadline: Deadline): Promise<boolean> {
+  async #clear({ id, clearedFrom }: Claim, deadline: Deadline): Promise<boolean> {
     const { segments } = this.#database.names;
-    const held = await this.#find({ t: claim }, deadline);
+    const limit = this.#clearItems;
+    const held = await this.#find({ filter: { t: id }, limit }, deadline);
     if (held.length === 0) return false;
     const tombstones = held.filter((document) => document.c === 0);
     const trimmed = held.filter((document) => document.c > 0);
-    const before = tombstones.map(({ k, s }) => ({ k, s: { $lt: s } }));
-    const below = before.length > 0 ? await this.#find({ $or: before }, deadline) : [];
+    const before = tombstones.map(({ _id, k, s }) => ({
+      k,
+      s: { $lt: clearedFrom.get(_id.toHexString()) ?? s },
+    }));
+    const search = { filter: { $or: before }, sort: { k: 1, s: -1 }, limit };
+    const below = before.length > 0 ? await this.#find(search, deadline) : [];
     // A tombstone goes last of all: until then nothing shows that it has ended.
-    const done = below.length < STEP_ITEMS ? [...trimmed, ...tombstones] : trimmed;
+    const done = below.length < limit ? [...trimmed, ...tombstones] : trimmed;
     const carriers = [...below, ...done].filter(({ r }) => r).map(({ _id }) => _id);
     await copyRequests(this.#database, carriers, this.#clock.now(), deadline);
-    await this.#database.read(
+    const reply = await this.#database.read(
       {
         delete: segments,
         deletes: [
           { q: { _id: { $in: below.map(({ _id }) => _id) } }, limit: 0 },
           // One that a writer has taken back meanwhile is not this claim's any more.
-          { q: { _id: { $in: done.map(({ _id }) => _id) }, t: claim }, limit: 0 },
+          { q: { _id: { $in: done.map(({ _id }) => _id) }, t: id }, limit: 0 },
         ],
         ordered: true,
         writeConcern: DURABLE,
       },
       deadline,
     );
+    // What was not deleted is found again, as long as nobody goes on from below it.
+    if (writeErrors(reply).length > 0) return true;
+    const lowest = new Map(below.map(({ k, s }) => [k, s]));
+    for (const { _id, k, s } of tombstones) {
+      const low = lowest.get(k) ?? s;
+      if (low < s) clearedFrom.set(_id.toHexString(), low);
+    }
+    for (const { _id } of done) clearedFrom.delete(_id.toHexString());
     return true;
   }
 
-  async #find(filter: Document, deadline: Deadline): Promise<readonly Clearable[]> {
+  async #find(search: Document, deadline: Deadline): Promise<readonly Clearable[]> {
     const reply = await this.#database.find(
       {
         find: this.#database.names.segments,
-        filter,
+        ...search,
         // Small enough that as many as the limit says always fit one reply.
         projection: { _id: 1, k: 1, s: 1, c: 1, r: { $isArray: "$r" } },
-        limit: STEP_ITEMS,
         batchSize: STEP_ITEMS,
       },
       { deadline },
@@ -128,5 +165,6 @@ export class Sweep {
 
 /** Takes the lives that a tombstone ended out of the index that lists walk along. */
 function unlist({ k, s }: Clearable): Document {
-  return { q: { k, s: { $lt: s }, h: true }, u: { $unset: { h: "" } }, multi: true };
+  const q = { k, s: { $lt: s }, h: true };
+  return { q, u: { $unset: { h: "" } }, multi: true, hint: INDEXES.listed.name };
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { keyOf } from "../../conformance/build.ts";
-import { StateCache, STATE_AGE_MS_MAX } from "./state-cache.ts";
+import { AGE_MS_MAX } from "./recent.ts";
+import { StateCache } from "./state-cache.ts";
 
 class HandClock {
   wallMs = 1_000_000;
@@ -24,7 +25,7 @@ test("a state is forgotten when it is too old by either clock", () => {
     const clock = new HandClock();
     const cache = new StateCache(clock);
     cache.set(key, state, clock.monotonic());
-    clock[field] += STATE_AGE_MS_MAX;
+    clock[field] += AGE_MS_MAX;
     assert.equal(cache.get(key), state);
     clock[field] += 1;
     assert.equal(cache.get(key), undefined);
@@ -37,8 +38,8 @@ test("a state counts from when it was asked for", () => {
   const clock = new HandClock();
   const cache = new StateCache(clock);
   const asked = clock.monotonic();
-  clock.steadyMs += STATE_AGE_MS_MAX + 1;
-  clock.wallMs += STATE_AGE_MS_MAX + 1;
+  clock.steadyMs += AGE_MS_MAX + 1;
+  clock.wallMs += AGE_MS_MAX + 1;
   cache.set(key, state, asked);
   assert.equal(cache.get(key), undefined);
 });

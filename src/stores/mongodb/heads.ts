@@ -1,0 +1,157 @@
+import type { Document, ObjectId } from "mongodb";
+import type { Key } from "../../key.ts";
+import type { Clock } from "../../telemetry/clock.ts";
+import { firstBatch, MAJORITY, type Database } from "./database.ts";
+import type { Deadline } from "./deadline.ts";
+import { toEntry } from "./documents.ts";
+import type { NewestWrite } from "./newest-write.ts";
+import type { Head, ReadCache, ReadTime } from "./read-cache.ts";
+import type { PlannedSegment } from "./segments.ts";
+import {
+  latestEntry,
+  latestInfo,
+  readHeads,
+  toState,
+  waitForJournal,
+  type HeadDocument,
+} from "./states.ts";
+
+const NO_HEAD: Head = { segment: undefined, live: undefined, latest: undefined };
+
+/** Heads by key, and what `NewestWrite` answered just before they were read. */
+export interface Heads {
+  readonly heads: ReadonlyMap<Key, Head>;
+  readonly newest: string | undefined;
+}
+
+/**
+ * Reads heads of keys, and fetches only those that this process does not remember or that have
+ * changed. Where anything was written since, it asks MongoDB where the newest segments start. A
+ * segment is never changed but by retention, which leaves its latest entry alone, and no place in a
+ * log is used twice within the time that a head is remembered: so the same place means the same
+ * latest entry.
+ */
+export class HeadReader {
+  readonly #database: Database;
+  readonly #cache: ReadCache;
+  readonly #clock: Clock;
+  readonly #newestWrite: NewestWrite | undefined;
+
+  constructor(
+    database: Database,
+    cache: ReadCache,
+    options: { readonly clock: Clock; readonly newestWrite: NewestWrite | undefined },
+  ) {
+    this.#database = database;
+    this.#cache = cache;
+    this.#clock = options.clock;
+    this.#newestWrite = options.newestWrite;
+  }
+
+  /** `wanted` tells of each key whether the latest value is needed. */
+  async read(wanted: ReadonlyMap<Key, boolean>, deadline: Deadline): Promise<Heads> {
+    const newest = await this.#newestWrite?.ask(deadline);
+    const heads = new Map<Key, Head>();
+    const unsure = new Map<Key, Head>();
+    const missing: Key[] = [];
+    for (const [key, withValue] of wanted) {
+      const known = this.#cache.head(key, withValue);
+      if (known === undefined) missing.push(key);
+      else if (newest !== undefined && known.newest === newest) heads.set(key, known.item);
+      else unsure.set(key, known.item);
+    }
+    const time = { at: this.#clock.monotonic(), newest };
+    const [fetched, changed] = await Promise.all([
+      this.#fetch(missing, wanted, { time, deadline }),
+      this.#findChanged(unsure, { time, deadline }),
+    ]);
+    for (const key of changed) unsure.delete(key);
+    const refetched = await this.#fetch(changed, wanted, { time, deadline });
+    for (const some of [unsure, fetched, refetched]) {
+      for (const [key, head] of some) heads.set(key, head);
+    }
+    return { heads, newest };
+  }
+
+  /** The keys whose newest segment is another one by now. */
+  async #findChanged(known: ReadonlyMap<Key, Head>, reading: Reading): Promise<readonly Key[]> {
+    if (known.size === 0) return [];
+    const starts = await readStarts(this.#database, [...known.keys()], reading.deadline);
+    const changed: Key[] = [];
+    const shown: { readonly _id: Key; readonly i: ObjectId }[] = [];
+    for (const [key, head] of known) {
+      const { segment } = head;
+      if (starts.get(key) === segment?.start) {
+        this.#cache.confirmHead(key, head, reading.time);
+        if (segment !== undefined) shown.push({ _id: key, i: segment.id });
+      } else changed.push(key);
+    }
+    await waitForJournal(this.#database, shown, reading.deadline);
+    return changed;
+  }
+
+  async #fetch(
+    keys: readonly Key[],
+    wanted: ReadonlyMap<Key, boolean>,
+    reading: Reading,
+  ): Promise<Map<Key, Head>> {
+    const heads = new Map<Key, Head>();
+    const fetch = async (values: boolean): Promise<void> => {
+      const some = keys.filter((key) => wanted.get(key) === values);
+      const documents = await readHeads(this.#database, some, values, reading);
+      for (const key of some) {
+        const head = toHead(documents.get(key), values);
+        this.#cache.keepHead(key, head, reading.time);
+        heads.set(key, head);
+      }
+    };
+    await Promise.all([fetch(true), fetch(false)]);
+    return heads;
+  }
+}
+
+interface Reading {
+  readonly time: ReadTime;
+  readonly deadline: Deadline;
+}
+
+function toHead(document: HeadDocument | undefined, values: boolean): Head {
+  if (document === undefined) return NO_HEAD;
+  const info = values ? latestEntry(document) : latestInfo(document);
+  return {
+    segment: { id: document.i, start: document.s },
+    live: toState(document).live,
+    latest: info && { value: undefined, ...info },
+  };
+}
+
+/** The head of a key once a segment is in place. */
+export function headAfter({ document, after: { live } }: PlannedSegment): Head {
+  const last = document.e.at(-1);
+  return {
+    segment: { id: document._id, start: document.s },
+    live,
+    latest: live && last && toEntry(live.incarnation, live.version, last),
+  };
+}
+
+/**
+ * Where the newest segment of each key starts; keys that no document is about are left out. The index
+ * alone answers it, one seek a key.
+ */
+async function readStarts(
+  database: Database,
+  keys: readonly Key[],
+  deadline: Deadline,
+): Promise<ReadonlyMap<string, number>> {
+  const pipeline: Document[] = [
+    { $match: { k: { $in: keys } } },
+    { $sort: { k: 1, s: -1 } },
+    { $group: { _id: "$k", s: { $first: "$s" } } },
+  ];
+  const cursor = { batchSize: keys.length + 1 };
+  const command = { aggregate: database.names.segments, pipeline, cursor, readConcern: MAJORITY };
+  const reply = await database.read(command, deadline);
+  const found = firstBatch<{ readonly _id: string; readonly s: number }>(reply);
+  return new Map(found.map(({ _id, s }) => [_id, s]));
+}

@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import {
+  at,
+  deleteOne,
+  keyOf,
+  putMany,
+  putOne,
+  readEntry,
+  readOne,
+  textOf,
+  unique,
+} from "../../src/conformance/build.ts";
+import type { Key } from "../../src/key.ts";
+import type { ReadResult, Store } from "../../src/store.ts";
+import { startMongodb, type MongodbServer } from "../servers/mongodb.ts";
+import { isSelected } from "../servers/selection.ts";
+import { MovableClocks, TestState } from "./mongodb-support.ts";
+
+/** Past the time that a sweep leaves alone what it has claimed. */
+const GRACE_MS = 11 * 60_000;
+
+function readVersions(store: Store, key: Key, last: number): Promise<readonly ReadResult[]> {
+  const versions = Array.from({ length: last }, (_, i) => ({ version: i + 1 }));
+  return store.read(versions.map((select) => ({ key, select, value: true })));
+}
+
+for (const replicaSet of [false, true]) {
+  const name = replicaSet ? "mongodb-replica-set" : "mongodb";
+  if (!isSelected(name)) continue;
+  let server: MongodbServer;
+  before(async () => {
+    server = await startMongodb({ replicaSet });
+  });
+  after(() => server.stop());
+
+  /** Two stores over one state, as two processes have them. */
+  const openPair = async (): Promise<readonly [Store, Store]> => {
+    const state = new TestState(server);
+    return [await state.open(), await state.open()];
+  };
+
+  test(`${name}: what is remembered of a key is not answered once another store has changed it`, async () => {
+    const [reader, writer] = await openPair();
+    const key = keyOf(unique());
+    assert.equal(await readOne(reader, key), undefined);
+    assert.equal(await readOne(reader, key), undefined, "also what is not there is remembered");
+    for (let round = 1; round <= 20; round += 1) {
+      await putOne(writer, key, `value ${round}`);
+      for (let again = 0; again < 3; again += 1) {
+        assert.equal(textOf(await readOne(reader, key)), `value ${round}`);
+      }
+      await putOne(reader, key, `own ${round}`);
+      assert.equal(textOf(await readOne(reader, key)), `own ${round}`);
+      await deleteOne(writer, key);
+      assert.equal(await readOne(reader, key), undefined);
+      await putOne(writer, key, "anew");
+      const { version, incarnation } = await readEntry(reader, key, "latest");
+      assert.equal(version, 1);
+      await putOne(writer, key, "second");
+      assert.equal((await readEntry(reader, key, "latest")).incarnation, incarnation);
+      await deleteOne(reader, key);
+      assert.equal(await readOne(writer, key), undefined);
+    }
+  });
+
+  test(`${name}: older versions that are remembered end with retention and with the key`, async () => {
+    const [reader, writer] = await openPair();
+    const key = keyOf(unique());
+    await putMany(writer, key, 20);
+    const asPut = (await readVersions(reader, key, 20)).map(textOf);
+    assert.deepEqual((await readVersions(reader, key, 20)).map(textOf), asPut);
+    const { incarnation } = await readEntry(reader, key, "latest");
+    await writer.trim(key, incarnation, 11, 100);
+    const trimmed = await readVersions(reader, key, 20);
+    assert.ok(trimmed.slice(0, 10).every((result) => result === "trimmed"));
+    assert.deepEqual(trimmed.slice(10).map(textOf), asPut.slice(10));
+    await deleteOne(writer, key);
+    assert.deepEqual(new Set(await readVersions(reader, key, 20)), new Set([undefined]));
+    await putOne(writer, key, "anew");
+    assert.equal(textOf(at(await readVersions(reader, key, 20), 0)), "anew");
+  });
+
+  test(`${name}: who gets an entry may write into its bytes`, async () => {
+    const [reader, writer] = await openPair();
+    const key = keyOf(unique());
+    await putMany(writer, key, 2);
+    for (const select of ["latest", { version: 1 }] as const) {
+      const text = textOf(await readEntry(reader, key, select));
+      for (let again = 0; again < 3; again += 1) {
+        const entry = await readEntry(reader, key, select);
+        assert.equal(textOf(entry), text);
+        entry.value?.fill(0);
+      }
+    }
+    const value = Buffer.from("as it was put");
+    await putOne(reader, key, value);
+    value.fill(0);
+    assert.equal(textOf(await readOne(reader, key)), "as it was put");
+  });
+
+  test(`${name}: a place in a log that is used again is no longer remembered`, async () => {
+    const state = new TestState(server);
+    const clock = new MovableClocks();
+    const [reader, writer] = [await state.open({ clock }), await state.open({ clock })];
+    const key = keyOf(unique());
+    await putOne(writer, key, "first life");
+    assert.equal(textOf(await readOne(reader, key)), "first life");
+    await deleteOne(writer, key);
+    for (const passes of [GRACE_MS, 0]) {
+      while (await writer.maintain({ feedRetentionMs: 3_600_000 }));
+      clock.steadyOffsetMs += passes;
+    }
+    assert.equal(await state.collection("segments").countDocuments({ k: key }), 0);
+    await putOne(writer, key, "second life");
+    assert.equal(textOf(await readOne(reader, key)), "second life");
+  });
+}
