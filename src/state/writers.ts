@@ -103,7 +103,7 @@ function conditionFailed(unmet: readonly Unmet[], transaction: Transaction): Sta
     "condition_failed",
     isOne
       ? `Nothing was written: ${latest}.`
-      : `Nothing was written: ${unmet.length} of the conditions were not met.`,
+      : `Nothing was written. Conditions not met: ${unmet.length} of ${transaction.conditions.length}.`,
     {
       details: {
         current: current?.version ?? 0,
