@@ -150,7 +150,7 @@ test("each kind of damage has its name", () => {
   const deliveries = undefined;
   const calls = [put(1, 0), put(2, 10), get(2, 20)];
   assert.deepEqual(kindsOf({ calls, deliveries, final: finalOf(2) }), []);
-  assert.deepEqual(kindsOf({ calls, deliveries, final: finalOf(1) }), ["lost"]);
+  assert.deepEqual(kindsOf({ calls, deliveries, final: finalOf(1) }), ["lost", "vanished"]);
   assert.deepEqual(
     kindsOf({
       calls: [put(1, 0), put(3, 10)],
@@ -161,8 +161,13 @@ test("each kind of damage has its name", () => {
   );
   assert.deepEqual(
     kindsOf({ calls: [put(1, 0), put(1, 10, 11, "other")], deliveries, final: finalOf(1) }),
-    ["changed"],
+    ["lost"],
   );
+  const seen = { incarnation: "g", version: 1, id: "other" };
+  const other: Call = { ...get(1, 10), op: "get", outcome: "ok", seen };
+  assert.deepEqual(kindsOf({ calls: [put(1, 0), other], deliveries, final: finalOf(1) }), [
+    "changed",
+  ]);
   const twice = [...finalOf(1), { incarnation: "g", version: 2, id: "id-1", createdAt: 1 }];
   assert.deepEqual(kindsOf({ calls: [put(1, 0)], deliveries, final: twice }), ["doubled"]);
   const [first, second] = finalOf(2);

@@ -79,6 +79,7 @@ export interface Violation {
   readonly kind:
     | "hole"
     | "lost"
+    | "vanished"
     | "doubled"
     | "changed"
     | "phantom"

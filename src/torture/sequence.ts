@@ -1,5 +1,5 @@
 import type { EntryRef } from "../store.ts";
-import type { Call, KeyRecord, Violation } from "./record.ts";
+import type { Call, FinalEntry, KeyRecord, Violation } from "./record.ts";
 
 /** One write of a key, in the order in which the store applied them. */
 export interface WriteEvent extends EntryRef {
@@ -93,13 +93,19 @@ function collectIds(
 ): ReadonlyMap<string, string> {
   const ids = new Map<string, string>();
   const places = new Map<string, string>();
-  const learn = (ref: EntryRef, id: string | undefined, source: unknown): void => {
+  const final = new Map(record.final.map((entry) => [entryName(entry), entry.id]));
+  const learn = (ref: EntryRef, id: string | undefined, source: Call | FinalEntry): void => {
     const name = entryName(ref);
-    if (!puts.has(name)) report("lost", `version ${name} was seen and is not there`, source);
+    if (!puts.has(name)) report(kindOfLoss(source), `version ${name} was seen and is gone`, source);
     if (id === undefined) return;
     const known = ids.get(name);
     if (known !== undefined && known !== id) {
-      report("changed", `version ${name} had two values: ${known} and ${id}`, source);
+      const isGone = final.get(name) === known && kindOfLoss(source) === "lost";
+      report(
+        isGone ? "lost" : "changed",
+        `version ${name} had two values: ${known} and ${id}`,
+        source,
+      );
     }
     ids.set(name, id);
     const place = places.get(id);
@@ -122,6 +128,11 @@ function collectIds(
     report("phantom", `a refused put became version ${place}`, call);
   }
   return ids;
+}
+
+/** Worse than a version that was only seen is one that its writer was told of. */
+function kindOfLoss(source: Call | FinalEntry): "lost" | "vanished" {
+  return "op" in source && source.op === "put" && source.outcome === "ok" ? "lost" : "vanished";
 }
 
 function mayHaveHappened({ outcome }: Call): boolean {

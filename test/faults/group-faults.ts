@@ -3,6 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Fault, FaultContext } from "./fault.ts";
 import { GROUP_NAMES, type Group } from "./groups.ts";
 
+const REDIS_GROUP_NAMES = GROUP_NAMES.filter((name) => name.startsWith("redis-"));
+
 function groupOf({ backEnd }: FaultContext): Group {
   if (backEnd.group === undefined) throw new Error(`${backEnd.name} is not several nodes`);
   return backEnd.group;
@@ -10,6 +12,9 @@ function groupOf({ backEnd }: FaultContext): Group {
 
 /** How long the load goes on between a takeover and the return of the node that was gone. */
 const BEFORE_RETURN_MS = 1_500;
+
+/** How far a replica is behind when it takes over. */
+const LAG_MS = 400;
 
 /** What happens to back ends of several nodes. "Primary" is a node that takes writes. */
 export const GROUP_FAULTS: readonly Fault[] = [
@@ -21,6 +26,23 @@ export const GROUP_FAULTS: readonly Fault[] = [
       const group = groupOf(context);
       const primary = await group.primary();
       primary.signal("SIGKILL");
+      await group.takenOver(primary);
+      context.over();
+      await sleep(BEFORE_RETURN_MS);
+      await primary.restart();
+    },
+  },
+  {
+    name: "lagging-replica",
+    what: "a primary's replica stands still, and takes over 0.4 s later, when it gets SIGKILL",
+    on: REDIS_GROUP_NAMES,
+    inject: async (context) => {
+      const group = groupOf(context);
+      const primary = await group.primary();
+      const release = await group.holdReplica?.(primary);
+      await sleep(LAG_MS);
+      primary.signal("SIGKILL");
+      release?.();
       await group.takenOver(primary);
       context.over();
       await sleep(BEFORE_RETURN_MS);

@@ -13,6 +13,8 @@ export interface Group {
   takenOver(node: GroupNode): Promise<void>;
   /** Has another node take over in good order, and answers when it has. */
   handOver(): Promise<void>;
+  /** Stops a primary's replica and breaks the link between them; answers what lets it go on. */
+  readonly holdReplica: ((node: GroupNode) => Promise<() => void>) | undefined;
   /** Moves a share of the keys to another node. */
   readonly moveKeys: (() => Promise<void>) | undefined;
   stop(): Promise<void>;
@@ -27,6 +29,7 @@ export interface GroupNode {
 export const GROUP_NAMES = [
   "mongodb-three-members",
   "redis-cluster",
+  "redis-cluster-strict",
   "redis-cluster-no-wait",
   "redis-sentinel",
   "redis-sentinel-no-wait",
@@ -42,6 +45,8 @@ export async function startGroup(name: GroupName): Promise<Group> {
       return startMongodbGroup();
     case "redis-cluster":
       return startClusterGroup("");
+    case "redis-cluster-strict":
+      return startClusterGroup("?replicas=1");
     case "redis-cluster-no-wait":
       return startClusterGroup("?replicas=0");
     case "redis-sentinel":
@@ -71,6 +76,7 @@ async function startMongodbGroup(): Promise<Group> {
       await primary.command({ replSetStepDown: 10, secondaryCatchUpPeriodSecs: 5 });
       await takenOver(primary);
     },
+    holdReplica: undefined,
     moveKeys: undefined,
     stop: () => server.stop(),
   };
@@ -99,6 +105,7 @@ async function startGaleraGroup(): Promise<Group> {
     primary: async () => asGroupNode(primary),
     takenOver: async () => moveTo(await untilWithout(primary, nodes)),
     handOver: async () => moveTo(othersOf(primary)[0] ?? first),
+    holdReplica: undefined,
     moveKeys: undefined,
     stop: async () => {
       await proxy.stop();

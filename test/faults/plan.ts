@@ -28,15 +28,21 @@ const LONG_PAUSES_MS = [5_000, 10_000, 15_000];
 
 /** Left out of the short set, because another run shows most of it. */
 const LONG_ONLY_FAULTS = ["none", "cut", "slow"];
-const LONG_ONLY_STORES: readonly BackEndName[] = ["redis-cluster-no-wait"];
+/** The same as another but for when a write counts as done, which shows in one fault. */
+const ONE_ROW_STORES: readonly BackEndName[] = [
+  "redis-cluster-strict",
+  "redis-cluster-no-wait",
+  "redis-sentinel",
+  "redis-sentinel-no-wait",
+];
 
 /** Of a MongoDB that is one process, the replica set shows most; these differ. */
 const SHORT_ON_STANDALONE_MONGODB = ["kill-back-end", "lost-answers"];
 
 function isShort(backEnd: BackEndName, { name }: Fault): boolean {
-  if (LONG_ONLY_FAULTS.includes(name) || LONG_ONLY_STORES.includes(backEnd)) return false;
+  if (LONG_ONLY_FAULTS.includes(name)) return false;
   if (backEnd === "mongodb") return SHORT_ON_STANDALONE_MONGODB.includes(name);
-  if (backEnd.startsWith("redis-sentinel")) return name === "kill-primary";
+  if (ONE_ROW_STORES.includes(backEnd)) return name === "lagging-replica";
   return true;
 }
 
@@ -84,6 +90,7 @@ function pauseOf(isLong: boolean, index: number): number {
  * published, and fails nothing. That is Redis where another node takes over, and Galera where one ends.
  */
 export function mayLose(backEnd: BackEndName, fault: string): boolean {
-  if (!["kill-primary", "pause-primary", "hand-over"].includes(fault)) return false;
+  const takeovers = ["kill-primary", "lagging-replica", "pause-primary", "hand-over"];
+  if (!takeovers.includes(fault)) return false;
   return backEnd.startsWith("redis-") || backEnd === "galera";
 }

@@ -36,6 +36,26 @@ async function clusterLines({ port }: RedisServer): Promise<readonly Line[]> {
     });
 }
 
+/** Of one replica, which is there for tests that know of one. */
+async function replicaPortOf(primary: RedisServer): Promise<number> {
+  const info = await command(primary.port, "INFO replication");
+  const [, port] = /slave0:ip=[^,]*,port=(\d+)/.exec(info) ?? [];
+  return Number(port);
+}
+
+/** With the link, what is written from now on would wait for the replica in the socket. */
+function holdReplicaAmong(nodes: readonly RedisServer[]): NonNullable<Group["holdReplica"]> {
+  return async (node) => {
+    const primary = nodes.find((each) => each === node);
+    if (primary === undefined) throw new Error("that node is of another group");
+    const replicaPort = await replicaPortOf(primary);
+    const replica = nodes.find(({ port }) => port === replicaPort);
+    replica?.signal("SIGSTOP");
+    await command(primary.port, "CLIENT KILL TYPE replica");
+    return () => replica?.signal("SIGCONT");
+  };
+}
+
 /** Three masters, each with one replica. */
 export async function startClusterGroup(query: string): Promise<Group> {
   const cluster = await startOwnRedisCluster({ masters: 3, replicas: 1, nodeTimeoutMs: 2_000 });
@@ -69,11 +89,10 @@ export async function startClusterGroup(query: string): Promise<Group> {
     takenOver,
     handOver: async () => {
       const master = nodeAt((await masters(first))[0]?.port);
-      const info = await command(master.port, "INFO replication");
-      const [, replica] = /slave0:ip=[^,]*,port=(\d+)/.exec(info) ?? [];
-      await command(Number(replica), "CLUSTER FAILOVER");
+      await command(await replicaPortOf(master), "CLUSTER FAILOVER");
       await takenOver(master);
     },
+    holdReplica: holdReplicaAmong(nodes),
     moveKeys: async () => {
       const [from, to] = await masters(first);
       const ends = ["--cluster-from", `${from?.id}`, "--cluster-to", `${to?.id}`];
@@ -112,6 +131,7 @@ export async function startSentinelGroup(query: string): Promise<Group> {
       await command(sentinel.sentinels[0]?.port ?? 0, `SENTINEL FAILOVER ${MASTER_NAME}`);
       await takenOver(before);
     },
+    holdReplica: holdReplicaAmong(nodes),
     moveKeys: undefined,
     stop: () => sentinel.stop(),
   };

@@ -10,6 +10,7 @@ import { VssServer } from "../servers/vss-server.ts";
 import { startBackEnd, type BackEnd, type BackEndName } from "./back-ends.ts";
 import type { Fault, FaultContext } from "./fault.ts";
 import { SmallDisk } from "./full-disk.ts";
+import { mayLose } from "./plan.ts";
 
 export interface ScenarioOptions {
   readonly backEnd: BackEndName;
@@ -54,8 +55,8 @@ const CALL_TIMEOUT_MS = 2 * STORE_TIMEOUT_MS + 1_000;
 /** How long the load goes on after the fault, in milliseconds. */
 const AFTERMATH_MS = 2_500;
 
-/** How much a server process may grow over a fault, in MiB. */
-const MEMORY_GROWTH_MAX = 100;
+/** How much a server process may grow over a fault, in MiB: a heap grows before it is cleaned. */
+const MEMORY_GROWTH_MAX = 150;
 
 /** How a server may refuse a call while its back end can't serve it. */
 const REFUSALS: readonly string[] = [
@@ -136,6 +137,7 @@ async function loadAndHurt(
     callTimeoutMs: CALL_TIMEOUT_MS,
     pauseMs: 10,
     settleMs: 10_000,
+    isLossy: mayLose(options.backEnd, fault.name),
     ...(fault.valueBytesMax === undefined ? {} : { valueBytesMax: fault.valueBytesMax }),
     signal: stop.signal,
     until: injected.then(() => sleep(AFTERMATH_MS)),
