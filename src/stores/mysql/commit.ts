@@ -1,4 +1,4 @@
-import { randomBytes, randomInt } from "node:crypto";
+import { randomInt, randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { StateError } from "../../errors.ts";
 import type { Key } from "../../key.ts";
@@ -21,7 +21,7 @@ import { latestStatement, toLatestRow } from "./read-statements.ts";
 import { toNumber } from "./rows.ts";
 import type { Session } from "./session.ts";
 import { PACKET_OVERHEAD_BYTES } from "./settings.ts";
-import { hexLiteral } from "./sql.ts";
+import { compareRowCount, hexLiteral } from "./sql.ts";
 import { toPackets, writeStatements, type Statement } from "./write-statements.ts";
 
 /** Attempts at one batch that others keep getting in the way of. */
@@ -109,7 +109,7 @@ export class Committer {
    */
   #newId(): string {
     const time = Math.floor(this.#parts.database.options.serverTime());
-    return time.toString(16).padStart(12, "0") + randomBytes(10).toString("hex");
+    return time.toString(16).padStart(12, "0") + randomDigits();
   }
 
   #attempt(job: Job, attempt: number): Promise<readonly Outcome[]> {
@@ -136,7 +136,6 @@ export class Committer {
     const isSure = plan.outcomes.every(({ outcome }) => outcome === "committed");
     if (!isSure) return this.#locked(session, job, 1);
     const { tables } = this.#parts.database;
-    const begin = ["START TRANSACTION", commitIdStatement(tables, job.id, 1)];
     const writes = writeStatements(plan, {
       tables,
       before,
@@ -145,8 +144,10 @@ export class Committer {
       placeholders: [],
       now,
       stamp: stampOf(job),
+      check: (affected) => commitIdStatement(tables, job.id, { number: 1, affected }),
     });
-    await this.#send(session, job, { attempt: 1, plan, statements: [...begin, ...writes] });
+    const statements = ["START TRANSACTION", ...writes];
+    await this.#send(session, job, { attempt: 1, plan, statements });
     this.#remember(job, heads, plan);
     return plan.outcomes;
   }
@@ -161,7 +162,7 @@ export class Committer {
       state = await lockBatch(session, {
         transactions: job.transactions,
         tables,
-        first: ["START TRANSACTION", commitIdStatement(tables, job.id, attempt)],
+        first: ["START TRANSACTION", commitIdStatement(tables, job.id, { number: attempt })],
         holdAbsent: attempt > 2 || job.transactions.some(needsHeldAbsence),
         now,
         deadline: job.deadline,
@@ -188,6 +189,7 @@ export class Committer {
       placeholders,
       now,
       stamp,
+      check: compareRowCount,
     };
     const statements = [
       ...forgetRequests(tables, state.expiredRequests),
@@ -288,6 +290,12 @@ export class Committer {
       return planBatch(transactions, state, database.clock.now()).outcomes;
     });
   }
+}
+
+/** 20 hexadecimal digits, all random: of a UUID, the fixed bits stand in the middle. */
+function randomDigits(): string {
+  const uuid = randomUUID();
+  return uuid.slice(0, 8) + uuid.slice(-12);
 }
 
 /** Its part of random digits; another attempt at the same batch writes the same values. */

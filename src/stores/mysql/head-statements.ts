@@ -27,6 +27,14 @@ export interface HeadContext {
   readonly now: number;
   /** 16 hexadecimal digits that no other commit has. */
   readonly stamp: string;
+  /** A statement that fails unless the one before it affected so many rows. */
+  readonly check: (affected: number) => string;
+}
+
+/** A statement, and how many rows it affects where the heads are what the plan was made from. */
+interface Change {
+  readonly sql: string;
+  readonly affected: number;
 }
 
 /** A head that moves on to a later version. */
@@ -73,27 +81,37 @@ export function headStatements(keys: Iterable<Key>, context: HeadContext): strin
     removed.size === 0
       ? []
       : [`DELETE FROM ${tables.heads} WHERE key_bytes IN (${keyList(removed)})`];
-  return [...deletes, ...stepStatements(steps, context), ...rowStatements(rows, tables)];
+  return [
+    ...deletes,
+    ...checked([...stepChanges(steps, context), ...rowChanges(rows, tables)], context),
+  ];
+}
+
+/** Each change with its check after it; `context.check` is the last one. */
+function checked(changes: readonly Change[], context: HeadContext): string[] {
+  return changes.flatMap(({ sql, affected }, index) => {
+    const check = index === changes.length - 1 ? context.check : compareRowCount;
+    return [sql, check(affected)];
+  });
 }
 
 /**
  * The update takes its locks in the order of the index, which is the order of the keys. Stamps are
  * compared together with their keys, as one value: the database takes three times as long over pairs.
  */
-function stepStatements(steps: readonly Step[], context: HeadContext): string[] {
+function stepChanges(steps: readonly Step[], context: HeadContext): Change[] {
   const { tables, stamps, now } = context;
-  return chunk(steps, ({ key }) => 8 * key.length + 40).flatMap((group) => {
+  return chunk(steps, ({ key }) => 8 * key.length + 40).map((group) => {
     const keys = group.map(({ key }) => textLiteral(key)).join(",");
     const isKnown =
       stamps === undefined
         ? ""
         : ` AND CONCAT(stamp, key_bytes) IN (${group.map(({ key }) => stampedKey(key, stamps)).join(",")})`;
-    return [
+    const sql =
       `UPDATE ${tables.heads} FORCE INDEX (PRIMARY) SET version = version + ${stepOf(group)}, ` +
-        `created_at = GREATEST(created_at, ${integerLiteral(now)}), ` +
-        `stamp = ${hexLiteral(context.stamp)} WHERE key_bytes IN (${keys})${isKnown}`,
-      compareRowCount(group.length),
-    ];
+      `created_at = GREATEST(created_at, ${integerLiteral(now)}), ` +
+      `stamp = ${hexLiteral(context.stamp)} WHERE key_bytes IN (${keys})${isKnown}`;
+    return { sql, affected: group.length };
   });
 }
 
@@ -119,14 +137,13 @@ function headRow(
   return `(${textLiteral(key)},${incarnation},${numbers.join(",")},${hexLiteral(stamp)})`;
 }
 
-function rowStatements(rows: readonly Row[], tables: Tables): string[] {
+function rowChanges(rows: readonly Row[], tables: Tables): Change[] {
   const sorted = rows.toSorted((a, b) => compareKeys(a.key, b.key));
-  return chunk(sorted, ({ sql }) => sql.length).flatMap((group) => {
+  return chunk(sorted, ({ sql }) => sql.length).map((group) => {
     // An upsert counts 1 for a row that it inserts and 2 for one that it changes; one row too many
     // inserted means that a key was deleted meanwhile.
     const affected = group.reduce((sum, { isChange }) => sum + (isChange ? 2 : 1), 0);
-    const values = group.map(({ sql }) => sql).join(",");
-    return [headUpsert(tables, values), compareRowCount(affected)];
+    return { sql: headUpsert(tables, group.map(({ sql }) => sql).join(",")), affected };
   });
 }
 

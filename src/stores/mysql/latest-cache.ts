@@ -65,9 +65,9 @@ export class LatestCache {
       this.#latest.delete(key);
       this.#bytes -= bytesOf(known);
     }
-    const { entry } = latest;
+    const { head, stamp, entry } = latest;
     const isKept = entry !== undefined && entry.size <= VALUE_BYTES_MAX;
-    const kept = isKept ? { ...latest, entry: copyOf(entry) } : { ...latest, entry: undefined };
+    const kept = { head, stamp, entry: isKept ? copyOf(entry) : undefined };
     this.#latest.set(key, kept);
     this.#bytes += bytesOf(kept);
     while (this.#bytes > BYTES_MAX || this.#latest.size > KEYS_MAX) this.#forgetOldest();

@@ -13,6 +13,7 @@ import { toBuffer, toNumber, toText } from "./rows.ts";
 import type { Rows, Session } from "./session.ts";
 import {
   hexLiteral,
+  ifAffected,
   integerLiteral,
   keyList,
   keyLiterals,
@@ -178,10 +179,15 @@ function readUncleared(rows: Rows): LockedState["uncleared"] {
   }));
 }
 
-/** The first row of every commit: of two attempts under one id, only one can ever have it. */
-export function commitIdStatement(tables: Tables, id: string, attempt: number): string {
-  return (
-    `INSERT INTO ${tables.commits} (id, attempt) ` +
-    `VALUES (${hexLiteral(id)},${integerLiteral(attempt)})`
-  );
+/**
+ * A row of every commit: of two attempts under one id, only one can ever have it. Where `affected` is
+ * given, it also checks that the statement before it affected so many rows, which saves a statement.
+ */
+export function commitIdStatement(
+  tables: Tables,
+  id: string,
+  { number, affected }: { readonly number: number; readonly affected?: number },
+): string {
+  const attempt = affected === undefined ? integerLiteral(number) : ifAffected(affected, number);
+  return `INSERT INTO ${tables.commits} (id, attempt) VALUES (${hexLiteral(id)},${attempt})`;
 }

@@ -35,7 +35,8 @@ export function textLiteral(value: string | undefined): string {
 
 /** Digits that already are hexadecimal, as a literal of their bytes. */
 export function hexLiteral(digits: string): string {
-  if (!/^(?:[0-9a-fA-F]{2})*$/.test(digits)) throw new TypeError("not hexadecimal digits");
+  if (digits.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(digits))
+    throw new TypeError("not hexadecimal digits");
   return `x'${digits}'`;
 }
 
@@ -85,9 +86,15 @@ export function failure(operand: string): string {
   return `ABS(${operand}) + 1 + 18446744073709551615`;
 }
 
+/** An expression that is `value`, and fails unless the statement before affected so many rows. */
+export function ifAffected(affected: number, value: number): string {
+  const isExpected = `ROW_COUNT() = ${integerLiteral(affected)}`;
+  return `IF(${isExpected}, ${integerLiteral(value)}, ${failure("ROW_COUNT()")})`;
+}
+
 /** Fails unless the statement before it affected so many rows. */
 export function compareRowCount(affected: number): string {
-  return `SET @checked = IF(ROW_COUNT() = ${integerLiteral(affected)}, 1, ${failure("ROW_COUNT()")})`;
+  return `SET @checked = ${ifAffected(affected, 1)}`;
 }
 
 /** The tables of one store, each name quoted. */
