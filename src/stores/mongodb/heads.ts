@@ -48,9 +48,15 @@ export class HeadReader {
     this.#newestWrite = options.newestWrite;
   }
 
-  /** `wanted` tells of each key whether the latest value is needed. */
-  async read(wanted: ReadonlyMap<Key, boolean>, deadline: Deadline): Promise<Heads> {
-    const newest = await this.#newestWrite?.ask(deadline);
+  /**
+   * `wanted` tells of each key whether the latest value is needed. `isLone` where nothing else will be
+   * read with it: then a question about all keys is no cheaper than one about the key.
+   */
+  async read(
+    wanted: ReadonlyMap<Key, boolean>,
+    { deadline, isLone }: { readonly deadline: Deadline; readonly isLone: boolean },
+  ): Promise<Heads> {
+    const newest = isLone ? undefined : await this.#newestWrite?.ask(deadline);
     const heads = new Map<Key, Head>();
     const unsure = new Map<Key, Head>();
     const missing: Key[] = [];
@@ -144,14 +150,32 @@ async function readStarts(
   keys: readonly Key[],
   deadline: Deadline,
 ): Promise<ReadonlyMap<string, number>> {
+  const { segments } = database.names;
+  const [lone] = keys;
+  if (keys.length === 1 && lone !== undefined) {
+    const start = await readStart(database, lone, deadline);
+    return new Map(start === undefined ? [] : [[lone, start]]);
+  }
   const pipeline: Document[] = [
     { $match: { k: { $in: keys } } },
     { $sort: { k: 1, s: -1 } },
     { $group: { _id: "$k", s: { $first: "$s" } } },
   ];
   const cursor = { batchSize: keys.length + 1 };
-  const command = { aggregate: database.names.segments, pipeline, cursor, readConcern: MAJORITY };
+  const command = { aggregate: segments, pipeline, cursor, readConcern: MAJORITY };
   const reply = await database.read(command, deadline);
   const found = firstBatch<{ readonly _id: string; readonly s: number }>(reply);
   return new Map(found.map(({ _id, s }) => [_id, s]));
+}
+
+/** The same of one key, as a command that costs less. */
+async function readStart(
+  database: Database,
+  key: Key,
+  deadline: Deadline,
+): Promise<number | undefined> {
+  const newest = { filter: { k: key }, sort: { k: 1, s: -1 }, limit: 1, singleBatch: true };
+  const command = { find: database.names.segments, ...newest, projection: { _id: 0, s: 1 } };
+  const reply = await database.find(command, { deadline });
+  return firstBatch<{ readonly s: number }>(reply)[0]?.s;
 }

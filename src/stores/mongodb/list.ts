@@ -140,7 +140,10 @@ export async function readKeys(
     const listed = await readListed(database, range, { limit, deadline });
     // A key that was deleted and put again may have an item of each life.
     const keys = [...new Set(listed)];
-    const { heads: known } = await heads.read(new Map(keys.map((key) => [key, false])), deadline);
+    const { heads: known } = await heads.read(new Map(keys.map((key) => [key, false])), {
+      deadline,
+      isLone: false,
+    });
     for (const key of keys) {
       const latest = known.get(key)?.latest;
       if (latest !== undefined) found.push({ key, ...withoutValue(latest) });

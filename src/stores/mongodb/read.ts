@@ -57,7 +57,8 @@ export class EntryReader {
   }
 
   async read(queries: readonly Query[], deadline: Deadline): Promise<readonly ReadResult[]> {
-    const { heads, newest } = await this.heads.read(wantedOf(queries), deadline);
+    const isLone = queries.length === 1 && queries[0]?.select === "latest";
+    const { heads, newest } = await this.heads.read(wantedOf(queries), { deadline, isLone });
     const results = queries.map((): ReadResult => undefined);
     const found: Found[] = [];
     const searches: (Older & { readonly asOf: number })[] = [];

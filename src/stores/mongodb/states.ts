@@ -10,6 +10,7 @@ import {
   type EntryDocument,
   type KeyState,
   type LiveKey,
+  type SegmentDocument,
 } from "./documents.ts";
 
 /** The newest segment of a key, with its last entry alone. */
@@ -90,7 +91,9 @@ export async function readHeads(
   const { segments } = database.names;
   const pipeline = headsPipeline(keys, values);
   let heads: readonly HeadDocument[];
-  if (values || at.session !== undefined) {
+  if (values && keys.length === 1) {
+    heads = await readHead(database, keys, at);
+  } else if (values || at.session !== undefined) {
     heads = await database.aggregate<HeadDocument>(pipeline, { collection: segments, ...at });
   } else {
     // Without values all heads of a batch fit one reply, which the driver's cursors cost more than.
@@ -100,6 +103,29 @@ export async function readHeads(
   }
   await waitForJournal(database, heads, at.deadline);
   return new Map(heads.map((head) => [head._id, head]));
+}
+
+/** The head of one key, with its value, as a command that costs less; it always fits one reply. */
+async function readHead(
+  database: Database,
+  [key]: readonly Key[],
+  at: { readonly deadline: Deadline; readonly session?: ClientSession },
+): Promise<readonly HeadDocument[]> {
+  const reply = await database.find(
+    {
+      find: database.names.segments,
+      filter: { k: key },
+      sort: { k: 1, s: -1 },
+      limit: 1,
+      singleBatch: true,
+      projection: { s: 1, c: 1, g: 1, v: 1, b: 1, t: 1, e: { $slice: ["$e", -1] } },
+    },
+    at,
+  );
+  const found = firstBatch<Omit<SegmentDocument, "k">>(reply);
+  return found.map(({ _id: i, e, t = null, ...rest }) => {
+    return { ...rest, _id: key ?? "", i, t, e: e.at(-1) ?? null };
+  });
 }
 
 /** On a standalone server, makes sure that what is about to be shown can't be lost in a crash. */
