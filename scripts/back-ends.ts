@@ -38,15 +38,22 @@ export function chosenStores(): readonly StoreName[] {
   return STORE_NAMES.filter((name) => wanted.length === 0 || wanted.includes(name));
 }
 
-/** Makes sure of a real server for each of these stores, or throws with what to do. */
-export async function ensureBackEnds(chosen: readonly StoreName[]): Promise<void> {
+/**
+ * Makes sure of a real server for each of these stores, and of further packages that the caller
+ * misses, or throws with what to do.
+ */
+export async function ensureBackEnds(
+  chosen: readonly StoreName[],
+  further: readonly string[] = [],
+): Promise<void> {
   const missing = PACKAGES.filter(
     ({ stores, commands, variable }) =>
       stores.some((store) => chosen.includes(store)) &&
       (variable === undefined || process.env[variable] === undefined) &&
       !commands.some(isOnPath),
   );
-  if (missing.length > 0) installPackages(missing.map(({ name }) => name));
+  const names = [...missing.map(({ name }) => name), ...further];
+  if (names.length > 0) installPackages(names);
   const needsMongod = chosen.some((store) => store.startsWith("mongodb"));
   if (needsMongod && process.env["VSS_TEST_MONGODB_URL"] === undefined) await ensureMongod();
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { mayLose, planRuns, type PlannedRun } from "./plan.ts";
+import { ensurePrograms } from "./requirements.ts";
 import { distinct, toMarkdown, toRows, toTable } from "./report.ts";
 import { runScenario, type ScenarioResult } from "./scenario.ts";
 
@@ -38,6 +39,7 @@ const plan = planRuns({
   pauseMs: values.pause === undefined ? undefined : Number(values.pause),
   isLong: values.long,
 });
+await ensurePrograms(plan);
 const results: ScenarioResult[] = [];
 for (const run of plan) results.push(await runAndTell(run));
 

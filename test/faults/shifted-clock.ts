@@ -2,6 +2,9 @@ import { globSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
+/** Where Debian's package libfaketime puts it, on any architecture. */
+export const CLOCK_LIBRARY = "/usr/lib/*/faketime/libfaketimeMT.so.1";
+
 /**
  * A wall clock for one process that can be stepped, by the library of Debian's package libfaketime;
  * its monotonic clock stays as it is.
@@ -24,7 +27,7 @@ export class ShiftedClock {
   }
 
   static async make(folder: string): Promise<ShiftedClock> {
-    const [library] = globSync("/usr/lib/*/faketime/libfaketimeMT.so.1");
+    const [library] = globSync(CLOCK_LIBRARY);
     if (library === undefined) {
       throw new Error("A clock that steps needs libfaketime: apt-get install libfaketime");
     }

@@ -15,7 +15,7 @@ import {
 const run = promisify(execFile);
 
 /** Debian's package galera-4 puts it there. */
-const PROVIDER = "/usr/lib/galera/libgalera_smm.so";
+export const PROVIDER = "/usr/lib/galera/libgalera_smm.so";
 const USER = "vss";
 const PASSWORD = "test-password";
 
