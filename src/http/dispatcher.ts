@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 
 import type { FastifyInstance } from "fastify";
 
@@ -11,11 +11,10 @@ import { overloaded } from "./load.ts";
 import { problemAnswer, toStateError } from "./problem.ts";
 import type { Route } from "./route.ts";
 import { RouteTraffic } from "./traffic.ts";
+import { Turns, type Run } from "./turns.ts";
 
 /** Answers from this length on count as held; shorter ones fit the socket's own buffers. */
-const HELD_ANSWER_CHARS_MIN = 64 * 1024;
-
-type Run = (request: IncomingMessage, response: ServerResponse) => void;
+const HELD_ANSWER_CHARS_MIN = 16 * 1024;
 
 /** Runs routes: admits a request, hands it to its route, sends what the route answers. */
 export class Dispatcher {
@@ -23,11 +22,13 @@ export class Dispatcher {
   readonly #context: ServerContext;
   readonly #logsRequests: boolean;
   readonly #failures: FailureLog;
+  readonly #turns: Turns;
 
   constructor(context: ServerContext, options: { readonly logsRequests: boolean }) {
     this.#context = context;
     this.#logsRequests = options.logsRequests;
     this.#failures = new FailureLog(context);
+    this.#turns = new Turns(context.limits.pipelinedMax);
   }
 
   /** Gives the router every route, and an answer for what matches none. */
@@ -55,7 +56,7 @@ export class Dispatcher {
     const traffic = new RouteTraffic(route);
     this.traffic.push(traffic);
     const context = this.#context;
-    return (request, response) => {
+    const run: Run = (request, response) => {
       const exchange = new Exchange(request, response, context);
       const start = context.clock.monotonic();
       const isRefused = context.load.isFull && route.isAlwaysServed !== true;
@@ -73,20 +74,36 @@ export class Dispatcher {
         (error: unknown) => this.#fail(exchange, route, error),
       );
     };
+    return (request, response) => this.#turns.take(request, response, run);
   }
 
   #send(exchange: Exchange, answer: Answer): void {
     const { isClosing, limits } = this.#context;
     const { request, response } = exchange;
-    // A long answer stays in memory until its reader has taken it.
-    if (answer.body.length > HELD_ANSWER_CHARS_MIN) exchange.hold(answer.body.length);
     try {
-      send(request, response, answer, { isLast: isClosing, lingerMs: limits.lingerMs });
+      send(request, response, this.#holdLong(exchange, answer), {
+        isLast: isClosing,
+        lingerMs: limits.lingerMs,
+      });
     } catch (error) {
       // A header that `node:http` refuses: nothing is sent yet, and nobody else would answer.
       this.#failures.record(toStateError(error, false));
       response.destroy();
     }
+  }
+
+  /** A long answer stays in memory until its reader has taken it; without room, a 503 goes instead. */
+  #holdLong(exchange: Exchange, answer: Answer): Answer {
+    const { length } = answer.body;
+    if (length <= HELD_ANSWER_CHARS_MIN) return answer;
+    // A write's answer goes in any case: the other one would say that nothing was written.
+    if (exchange.request.method !== "GET" || this.#context.load.hasRoom(length)) {
+      exchange.hold(length);
+      return answer;
+    }
+    const error = overloaded();
+    this.#failures.record(error);
+    return problemAnswer(error);
   }
 
   #fail(exchange: Exchange, route: Route, cause: unknown): void {

@@ -46,6 +46,8 @@ export interface HttpLimits {
   readonly connectionsMax: number;
   /** Requests under way; further ones are answered 503 before their body is read. */
   readonly inFlightMax: number;
+  /** Requests that a connection may send ahead of its answers; it is cut at one more. */
+  readonly pipelinedMax: number;
   /** Bytes of bodies, and of long answers, held for requests under way. */
   readonly heldBytesMax: number;
   /** Open watches; further ones are answered 503. */
@@ -65,6 +67,7 @@ export const HTTP_LIMITS_DEFAULT: HttpLimits = {
   stallTimeoutMs: 60_000,
   connectionsMax: 20_000,
   inFlightMax: 10_000,
+  pipelinedMax: 128,
   heldBytesMax: 256 * 1024 * 1024,
   watchersMax: 10_000,
   heartbeatMs: 15_000,

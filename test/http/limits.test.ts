@@ -71,6 +71,53 @@ test("a reader that never reads is cut off, and its answer's bytes are let go", 
   client.destroy();
 });
 
+test("answers that nobody reads hold no more than the bound", async () => {
+  await using served = await serve({ limits: { heldBytesMax: 10_000_000 } });
+  await served.state.put("big", "x".repeat(1_000_000));
+  const get = "GET /big HTTP/1.1\r\nHost: x\r\n\r\n";
+  const clients = Array.from({ length: 20 }, () => new RawClient(served.port));
+  for (const client of clients) {
+    client.socket.pause();
+    client.send(get.repeat(100));
+  }
+  let heldMax = 0;
+  const deadline = performance.now() + 500;
+  await waitUntil("the answers to be held", async () => {
+    heldMax = Math.max(heldMax, (await loadOf(served.url)).heldBytes);
+    return performance.now() > deadline;
+  });
+  assert.ok(heldMax > 0 && heldMax <= 10_000_000, `${heldMax} bytes were held`);
+  for (const client of clients) client.destroy();
+  await waitUntil("all to be let go", async () => {
+    const { inFlight, heldBytes } = await loadOf(served.url);
+    return inFlight === 1 && heldBytes === 0;
+  });
+});
+
+test("a long read without room is answered 503, and a small one is served", async () => {
+  await using served = await serve({ limits: { heldBytesMax: 100_000 } });
+  await served.state.put("big", "x".repeat(200_000));
+  await served.state.put("small", "v");
+  const refused = await fetch(`${served.url}/big`);
+  assert.equal(refused.headers.get("retry-after"), "1");
+  assert.equal((await problemOf(refused)).code, "overloaded");
+  assert.equal((await fetch(`${served.url}/small`)).status, 200);
+});
+
+test("requests sent behind a watch take no room from others", async () => {
+  await using served = await serve({ limits: { pipelinedMax: 50 } });
+  const get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+  const watch = "GET /a/watch HTTP/1.1\r\nHost: x\r\n\r\n";
+  const few = new RawClient(served.port);
+  few.send(watch + get.repeat(50));
+  await waitUntil("the watch", () => few.received.includes("caught-up"));
+  assert.equal((await loadOf(served.url)).inFlight, 1);
+  assert.equal(few.socket.destroyed, false);
+  few.send(get);
+  await few.closed();
+  assert.equal((await fetch(`${served.url}/a`)).status, 404);
+});
+
 test("requests past the bound are answered 503 before their body is read", async () => {
   await using served = await serve({ limits: { inFlightMax: 1 } });
   const first = new RawClient(served.port);
