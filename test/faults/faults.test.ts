@@ -9,9 +9,16 @@ import { runScenario } from "./scenario.ts";
 /** The faults of every run; `npm run test:faults` has all of them, longer and with more seeds. */
 const QUICK = ["kill-server", "kill-back-end", "lost-answers"];
 
+/** Of a store in a file and of one in a server, what is about files and releases. */
+const QUICK_TOO: Readonly<Record<string, readonly string[]>> = {
+  sqlite: ["disk-full", "old-and-new"],
+  redis: ["disk-full", "old-and-new"],
+};
+
 for (const backEnd of [...EMBEDDED_NAMES, ...SERVER_NAMES].filter(isSelected)) {
+  const names = [...QUICK, ...(QUICK_TOO[backEnd] ?? [])];
   for (const fault of FAULTS.filter(
-    ({ name, on }) => QUICK.includes(name) && on.includes(backEnd),
+    ({ name, on }) => names.includes(name) && on.includes(backEnd),
   )) {
     test(`nothing is lost on ${backEnd} when ${fault.what}`, async () => {
       const result = await runScenario({ backEnd, fault, seed: 1, seconds: 2, pauseMs: 1_000 });

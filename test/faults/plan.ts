@@ -21,29 +21,38 @@ export interface Wanted {
   readonly isLong: boolean;
 }
 
-const SHORT_PAUSE_MS = 3_000;
+/** Longer than the servers' deadline for a call to the store. */
+const SHORT_PAUSE_MS = 2_500;
 
 /** Pauses of a long run, by seed in turn: within, at and past what drivers wait for. */
 const LONG_PAUSES_MS = [5_000, 10_000, 15_000];
 
-/** Left out of the short set, because another run shows most of it. */
+/** Left out of the short set, because another fault shows most of it. */
 const LONG_ONLY_FAULTS = ["none", "cut", "slow"];
-/** The same as another but for when a write counts as done, which shows in one fault. */
-const ONE_ROW_STORES: readonly BackEndName[] = [
-  "redis-cluster-strict",
-  "redis-cluster-no-wait",
-  "redis-sentinel",
-  "redis-sentinel-no-wait",
-];
 
-/** Of a MongoDB that is one process, the replica set shows most; these differ. */
-const SHORT_ON_STANDALONE_MONGODB = ["kill-back-end", "lost-answers"];
+/** Where the short set has some faults alone, because another store shows most of the others. */
+const SHORT_ON: Partial<Record<BackEndName, readonly string[]>> = {
+  mongodb: ["kill-back-end"],
+  "redis-cluster-strict": ["lagging-replica"],
+  "redis-cluster-no-wait": ["lagging-replica"],
+  "redis-sentinel": ["lagging-replica"],
+  "redis-sentinel-no-wait": [],
+  galera: ["kill-primary", "pause-primary"],
+};
+
+/** And of some faults some stores: what our own processes do depends little on the back end. */
+const SHORT_FOR: Readonly<Record<string, readonly BackEndName[]>> = {
+  "kill-server": ["sqlite", "mariadb"],
+  "pause-server": ["sqlite", "mongodb-replica-set"],
+  "hand-over": ["mongodb-three-members"],
+};
 
 function isShort(backEnd: BackEndName, { name }: Fault): boolean {
-  if (LONG_ONLY_FAULTS.includes(name)) return false;
-  if (backEnd === "mongodb") return SHORT_ON_STANDALONE_MONGODB.includes(name);
-  if (ONE_ROW_STORES.includes(backEnd)) return name === "lagging-replica";
-  return true;
+  return (
+    !LONG_ONLY_FAULTS.includes(name) &&
+    (SHORT_ON[backEnd]?.includes(name) ?? true) &&
+    (SHORT_FOR[name]?.includes(backEnd) ?? true)
+  );
 }
 
 /** The runs that are asked for, store by store; throws where a name is unknown. */
