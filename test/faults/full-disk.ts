@@ -24,12 +24,17 @@ export class SmallDisk {
 
   static async make(mebibytes: number): Promise<SmallDisk> {
     const folder = await temporaryFolder("disk");
-    const mount = run("mount", ["-t", "tmpfs", "-o", `size=${mebibytes}m`, "tmpfs", folder]);
-    const isMounted = await mount.then(
+    const args = ["-t", "tmpfs", "-o", `size=${mebibytes}m`, "tmpfs", folder];
+    const isMounted = await run("mount", args).then(
       () => true,
       () => false,
     );
     return new SmallDisk(folder, isMounted);
+  }
+
+  /** As {@link make} does where nothing may be mounted. */
+  static async makeUnmounted(): Promise<SmallDisk> {
+    return new SmallDisk(await temporaryFolder("disk"), false);
   }
 
   /** Leaves no room to the processes, which keep their data here. */
