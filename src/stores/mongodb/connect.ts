@@ -54,7 +54,8 @@ function clientOptions(options: MongodbOptions, timeoutMs: number): MongoClientO
     // Less than a call's time, so that a call that was never sent can say so.
     serverSelectionTimeoutMS: Math.ceil(timeoutMs / 2),
     waitQueueTimeoutMS: Math.ceil(timeoutMs / 4),
-    socketTimeoutMS: timeoutMs + 1000,
+    // Ends what a call has left behind that passed its own deadline.
+    socketTimeoutMS: timeoutMs,
     heartbeatFrequencyMS: 1000,
     maxConnecting: 8,
     maxPoolSize: 20,

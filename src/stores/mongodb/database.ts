@@ -44,16 +44,14 @@ export class Database {
 
   /** Sends a command once. */
   async command(command: Document, deadline: Deadline, session?: ClientSession): Promise<Document> {
-    return this.#attempt(deadline, (signal) =>
-      this.#db.command(command, session === undefined ? { signal } : { signal, session }),
+    return this.#attempt(deadline, () =>
+      this.#db.command(command, session === undefined ? {} : { session }),
     );
   }
 
   /** Asks the server about itself. */
   async admin(command: Document, deadline: Deadline): Promise<Document> {
-    return this.#attempt(deadline, (signal) =>
-      this.client.db("admin").command(command, { signal }),
-    );
+    return this.#attempt(deadline, () => this.client.db("admin").command(command));
   }
 
   /** Reads with a command, and tries again while MongoDB changes its primary or comes back. */
@@ -74,8 +72,8 @@ export class Database {
     { collection, session, deadline }: ReadOptions,
   ): Promise<T[]> {
     const once = (): Promise<T[]> =>
-      this.#attempt(deadline, (signal) => {
-        const options = { batchSize: 1000, signal, ...(session ? { session } : READ) };
+      this.#attempt(deadline, () => {
+        const options = { batchSize: 1000, ...(session ? { session } : READ) };
         const cursor =
           collection === undefined
             ? this.#db.aggregate<T>(pipeline, options)
@@ -90,7 +88,7 @@ export class Database {
     return this.#db;
   }
 
-  async #attempt<T>(deadline: Deadline, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #attempt<T>(deadline: Deadline, call: () => Promise<T>): Promise<T> {
     const ms = Math.min(deadline.remainingMs(), Math.ceil(this.#timeoutMs * ATTEMPT_SHARE));
     if (ms <= 0) throw new DeadlineError("No time was left to ask MongoDB.");
     return settleWithin(ms, call);
