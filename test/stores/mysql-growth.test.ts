@@ -157,7 +157,8 @@ if (isSelected("mariadb")) {
     while (await store.maintain({ feedRetentionMs: 60_000 })) steps += 1;
     assert.equal(await valueOf(connection, versions), 0);
     assert.equal(await valueOf(connection, `SELECT COUNT(*) FROM ${prefixOf(url)}_deleted`), 0);
-    assert.ok(steps >= 3 && steps <= 6, `in ${steps} steps`);
+    // Steps of a busy database are smaller.
+    assert.ok(steps >= 3 && steps <= 12, `in ${steps} steps`);
   });
 
   test("stores that clear the same remains at once get through with them", async (t) => {

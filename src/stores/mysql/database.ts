@@ -5,6 +5,7 @@ import { classify, ConnectError, isRetryable } from "./classify.ts";
 import type { FailureLog } from "../shared/failure-log.ts";
 import type { Pool } from "./pool.ts";
 import type { Session } from "./session.ts";
+import { SweepPace } from "./sweep-pace.ts";
 import type { Tables } from "./sql.ts";
 
 /** A read that lost its connection is simply asked again, as often as this. */
@@ -28,6 +29,8 @@ export class Database {
   readonly options: DatabaseOptions;
   readonly tables: Tables;
   readonly clock: Clock;
+  /** Learned from every step of housekeeping. */
+  readonly pace = new SweepPace();
   readonly #closing = new AbortController();
   readonly #calls = new Set<Promise<unknown>>();
 

@@ -9,9 +9,6 @@ import { bytesLiteral, hexLiteral, integerLiteral, textLiteral, type Tables } fr
 /** Ended lives that one step looks at. */
 const LIVES_MAX = 100;
 
-/** Rows that one step removes of each kind, so that it takes the database a few milliseconds. */
-const ROWS_MAX = 500;
-
 /** Bytes of values that one step removes: a large value has pages of its own, freed one by one. */
 const VALUE_BYTES_MAX = 8 * 1024 * 1024;
 
@@ -21,8 +18,24 @@ export interface DeletedLife {
   readonly incarnation: string;
 }
 
-/** One step of housekeeping of each kind; answers whether any has more to do. */
+/**
+ * One step of housekeeping of each kind, and a pause as long where there is more; answers whether there
+ * is.
+ */
 export async function sweep(
+  database: Database,
+  options: { readonly feedRetentionMs: number },
+): Promise<boolean> {
+  const { clock, pace, closing } = database;
+  const start = clock.monotonic();
+  const isMore = await sweepStep(database, options);
+  const stepMs = clock.monotonic() - start;
+  pace.learn(stepMs);
+  if (isMore) await pace.pause(stepMs, closing);
+  return isMore;
+}
+
+function sweepStep(
   database: Database,
   options: { readonly feedRetentionMs: number },
 ): Promise<boolean> {
@@ -87,7 +100,7 @@ interface Remains {
  * over every row that earlier steps have marked and InnoDB has not yet purged.
  */
 async function clearSome(
-  { tables }: Database,
+  { tables, pace }: Database,
   session: Session,
   which: string,
   deadline: number,
@@ -97,7 +110,7 @@ async function clearSome(
     ["START TRANSACTION", `SELECT ${columns} FROM ${tables.deleted} ${which}`],
     deadline,
   );
-  const lives = chooseRanges(rows);
+  const lives = chooseRanges(rows, pace.rows);
   if (lives.length === 0) {
     await session.run(["ROLLBACK"], deadline);
     return false;
@@ -122,9 +135,9 @@ async function clearSome(
 }
 
 /** As many versions as one step may remove, of the first lives. */
-function chooseRanges(rows: Rows): Remains[] {
+function chooseRanges(rows: Rows, versionsMax: number): Remains[] {
   const lives: Remains[] = [];
-  let left = ROWS_MAX;
+  let left = versionsMax;
   for (const [key, incarnation, nextVersion, lastVersion] of rows) {
     if (left <= 0) break;
     const next = toNumber(nextVersion);
@@ -169,16 +182,14 @@ async function sweepCommits(
   deadline: number,
 ): Promise<boolean> {
   const { commits } = database.tables;
+  const limit = database.pace.rows;
   const before = Math.floor(database.options.serverTime()) - COMMIT_ID_TTL_MS;
   const end = hexLiteral(before.toString(16).padStart(12, "0"));
   const [, rows = []] = await session.run(
-    [
-      `DELETE FROM ${commits} WHERE id < ${end} ORDER BY id LIMIT ${ROWS_MAX}`,
-      `SELECT ROW_COUNT()`,
-    ],
+    [`DELETE FROM ${commits} WHERE id < ${end} ORDER BY id LIMIT ${limit}`, `SELECT ROW_COUNT()`],
     deadline,
   );
-  return toNumber(rows[0]?.[0]) === ROWS_MAX;
+  return toNumber(rows[0]?.[0]) === limit;
 }
 
 async function sweepRequests(
@@ -187,15 +198,16 @@ async function sweepRequests(
   before: number,
   deadline: number,
 ): Promise<boolean> {
+  const limit = database.pace.rows;
   const [, rows = []] = await session.run(
     [
       `DELETE FROM ${database.tables.requests} WHERE created_at <= ${integerLiteral(before)} ` +
-        `ORDER BY created_at LIMIT ${ROWS_MAX}`,
+        `ORDER BY created_at LIMIT ${limit}`,
       `SELECT ROW_COUNT()`,
     ],
     deadline,
   );
-  return toNumber(rows[0]?.[0]) === ROWS_MAX;
+  return toNumber(rows[0]?.[0]) === limit;
 }
 
 /**
@@ -221,7 +233,7 @@ async function sweepFeed(
   const [firsts = []] = await session.run([oldest(1, all)], deadline);
   const due = firsts.flatMap(([id, , at]) => (toNumber(at) < before ? [toNumber(id)] : []));
   if (due.length === 0) return false;
-  const limit = Math.ceil(ROWS_MAX / due.length);
+  const limit = Math.ceil(database.pace.rows / due.length);
   const [rows = []] = await session.run([oldest(limit, due)], deadline);
   const ends = new Map<number, number>();
   const young = new Set<number>();
