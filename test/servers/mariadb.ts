@@ -57,6 +57,8 @@ export async function startMariadb(options: MariadbOptions = {}): Promise<TestSe
       `--socket=${join(folder, "socket")}`,
       `--pid-file=${join(folder, "pid")}`,
       `--port=${port}`,
+      // A server that starts removes what it takes for its own leftovers, also those of its neighbours.
+      `--tmpdir=${folder}`,
       ...SETTINGS,
       ...(options.args ?? []),
     ],
