@@ -111,7 +111,7 @@ export class VersionedState implements StateApi {
     this.#options = options;
     this.#readers = new Readers(store, options);
     this.#writers = new Writers(store, options);
-    this.#differ = new Differ(options.timeoutMs);
+    this.#differ = new Differ(options.timeoutMs, clock);
     this.#watch = { store, hub: new Hub(store, log), details: new Details(this.#readers) };
     this.#retention = new Retention(store, options.retention, clock);
     this.#housekeeping = new Housekeeping({

@@ -68,3 +68,34 @@ test("large versions are compared beside the event loop, and give up at the dead
   assert.ok(turns > 10, `the event loop went on, ${turns} turns`);
   await state.close();
 });
+
+test("JSON that is nested deeply costs no more than the deadline, however small it is", async () => {
+  const state = await open("memory:", { timeoutMs: 2_000 });
+  const patch = { from: { version: 1 }, format: "json-patch" } as const;
+  // Arrays cost twice as much with every level; objects take the stack.
+  const shapes: readonly (readonly [string, string, number])[] = [
+    ["[", "]", 60],
+    ["[", "]", 100_000],
+    ['{"a":', "}", 100_000],
+  ];
+  for (const [opening, close, depth] of shapes) {
+    const key = `${close}${depth}`;
+    for (const core of ["1", "2"]) {
+      await state.put(key, opening.repeat(depth) + core + close.repeat(depth));
+    }
+    const startedAt = performance.now();
+    await assert.rejects(state.diff(key, patch), { code: "diff_unsupported" }, key);
+    assert.ok(performance.now() - startedAt < 6_000, key);
+  }
+  await state.close();
+});
+
+test("long arrays that have nothing in common are compared in bounded memory", async () => {
+  const state = await open("memory:", { timeoutMs: 2_000 });
+  const numbers = Array.from({ length: 3_000 }, (_, index) => index);
+  await state.put("long", JSON.stringify(numbers));
+  await state.put("long", JSON.stringify(numbers.map((number) => -number - 1)));
+  const patch = { from: { version: 1 }, format: "json-patch" } as const;
+  await assert.rejects(state.diff("long", patch), { code: "diff_unsupported" });
+  await state.close();
+});

@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads";
 import type { DiffAnswer, DiffOptions } from "../../api.ts";
 import { StateError } from "../../errors.ts";
 import { withoutValue, type Entry } from "../../store.ts";
+import type { Clock } from "../../telemetry/clock.ts";
 import { compare, type Compared, type CompareTask } from "./compare.ts";
 
 /**
@@ -12,8 +13,11 @@ import { compare, type Compared, type CompareTask } from "./compare.ts";
  */
 const INLINE_BYTES_MAX = 8 * 1024;
 
-/** How long an inline text diff may hold up the event loop, in milliseconds. */
+/** How long an inline comparison may hold up the event loop, in milliseconds. */
 const INLINE_TIMEOUT_MS = 20;
+
+/** Memory of one such thread; a JSON comparison of long arrays takes the product of their lengths. */
+const WORKER_MEBIBYTES_MAX = 256;
 
 /** Threads that compare at once; further requests are told to come back. */
 const WORKERS_MAX = 2;
@@ -24,10 +28,12 @@ const WORKER_URL = new URL(`./worker${extname(import.meta.url)}`, import.meta.ur
 /** Compares versions of keys: small ones at once, others in a worker thread with a deadline. */
 export class Differ {
   readonly #timeoutMs: number;
+  readonly #clock: Clock;
   #running = 0;
 
-  constructor(timeoutMs: number) {
+  constructor(timeoutMs: number, clock: Clock) {
     this.#timeoutMs = timeoutMs;
+    this.#clock = clock;
   }
 
   async diff(
@@ -56,12 +62,19 @@ export class Differ {
         `The two versions differ too much to be compared within ${this.#timeoutMs} ms.`,
       );
     }
+    if (compared.kind === "too-complex") {
+      throw new StateError(
+        "diff_unsupported",
+        "The two versions are too deeply nested, or their arrays too long, for a JSON Patch; ask for " +
+          "a text diff.",
+      );
+    }
     return { from: withoutValue(from), to: withoutValue(to), ...compared };
   }
 
   async #compare(task: CompareTask): Promise<Compared> {
     if (task.from.value.byteLength + task.to.value.byteLength <= INLINE_BYTES_MAX) {
-      const compared = compare({ ...task, timeoutMs: INLINE_TIMEOUT_MS });
+      const compared = compare({ ...task, timeoutMs: INLINE_TIMEOUT_MS }, this.#clock);
       if (compared.kind !== "timeout") return compared;
     }
     if (this.#running >= WORKERS_MAX) {
@@ -78,10 +91,16 @@ export class Differ {
 
 async function compareInWorker(task: CompareTask): Promise<Compared> {
   const { promise, resolve, reject } = Promise.withResolvers<Compared>();
-  const worker = new Worker(WORKER_URL, { workerData: task });
+  const worker = new Worker(WORKER_URL, {
+    workerData: task,
+    resourceLimits: { maxOldGenerationSizeMb: WORKER_MEBIBYTES_MAX },
+  });
   const timer = setTimeout(() => resolve({ kind: "timeout" }), task.timeoutMs);
   worker.once("message", resolve);
-  worker.once("error", reject);
+  worker.once("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "ERR_WORKER_OUT_OF_MEMORY") resolve({ kind: "too-complex" });
+    else reject(error);
+  });
   try {
     return await promise;
   } finally {
