@@ -1,0 +1,82 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+import { toMarkdown, toTable } from "./report.ts";
+import { runScenario, type Result } from "./run.ts";
+import type { Scenario } from "./scenario.ts";
+import { BODIES } from "./scenarios/bodies.ts";
+import { DEEP_JSON } from "./scenarios/deep-json.ts";
+import { MALFORMED_REQUESTS } from "./scenarios/malformed.ts";
+import { MANY } from "./scenarios/many.ts";
+import { SLOW } from "./scenarios/slow.ts";
+import { UNREAD } from "./scenarios/unread.ts";
+
+/**
+ * Sends a server what no client should send, and more of it than any should, and measures what
+ * becomes of its memory and of a client that behaves. With `--write` the table goes into
+ * docs/reliability.md.
+ */
+const DOCUMENT = join(import.meta.dirname, "../../docs/reliability.md");
+
+/** The part of the document between these lines is the run's. */
+const BEGIN = "<!-- written by npm run test:hostile: begin -->";
+const END = "<!-- written by npm run test:hostile: end -->";
+
+const SCENARIOS: readonly Scenario[] = [
+  ...SLOW,
+  ...UNREAD,
+  ...BODIES,
+  ...MALFORMED_REQUESTS,
+  ...DEEP_JSON,
+  ...MANY,
+];
+
+const { values } = parseArgs({
+  options: {
+    only: { type: "string" },
+    store: { type: "string", default: "memory:" },
+    write: { type: "boolean", default: false },
+  },
+});
+
+const results: Result[] = [];
+for (const scenario of chosen(values.only)) results.push(await runAndTell(scenario));
+process.stdout.write(`${toTable(results)}\n`);
+if (values.write) await write();
+const failed = results.filter(({ failures }) => failures.length > 0);
+process.stdout.write(`${results.length - failed.length} passed, ${failed.length} failed\n`);
+process.exitCode = failed.length === 0 ? 0 : 1;
+
+/** The scenarios whose name holds one of the words; all of them without any. */
+function chosen(only: string | undefined): readonly Scenario[] {
+  if (only === undefined) return SCENARIOS;
+  const words = only.split(",");
+  const found = SCENARIOS.filter(({ name }) => words.some((word) => name.includes(word)));
+  if (found.length > 0) return found;
+  const names = SCENARIOS.map(({ name }) => name).join(", ");
+  throw new Error(`--only names words of a scenario: ${names}`);
+}
+
+async function runAndTell(scenario: Scenario): Promise<Result> {
+  process.stderr.write(`${scenario.name} …`);
+  const result = await runScenario(scenario, values.store);
+  const { tally, beforeMib, peakMib, before, during, notes, failures, warnings } = result;
+  process.stderr.write(
+    ` ${tally.toString()}; memory ${Math.round(beforeMib)} to ${Math.round(peakMib)} MiB; ` +
+      `p99 ${before.p99Ms.toFixed(1)} to ${during.p99Ms.toFixed(1)} ms` +
+      `${notes.map((note) => `; ${note}`).join("")}\n`,
+  );
+  for (const failure of failures) process.stderr.write(`  FAILED: ${failure}\n`);
+  for (const warning of warnings) process.stderr.write(`  warning: ${warning}\n`);
+  return result;
+}
+
+async function write(): Promise<void> {
+  const text = await readFile(DOCUMENT, "utf8");
+  const given = process.argv.slice(2).filter((arg) => arg !== "--write");
+  const command = ["npm run test:hostile", ...(given.length > 0 ? ["--", ...given] : [])].join(" ");
+  const before = text.slice(0, text.indexOf(BEGIN) + BEGIN.length);
+  const part = toMarkdown(results, command);
+  await writeFile(DOCUMENT, `${before}\n\n${part}\n${text.slice(text.indexOf(END))}`);
+}

@@ -1,0 +1,142 @@
+import { hashKey } from "../../../src/key.ts";
+import { closedLoop, Connection, putText } from "../connection.ts";
+import { GARBAGE, GARBAGE_MIB, type Found, type Scenario, type Target } from "../scenario.ts";
+
+const KEYS = 100_000;
+const SLICE = 10_000;
+
+/** A slice of puts at full speed; answers how long it took, in milliseconds. */
+async function putSlice(
+  target: Target,
+  keyOf: (index: number) => string,
+  first: number,
+): Promise<number> {
+  let index = first;
+  const next = (): string | undefined => {
+    if (index === first + SLICE) return undefined;
+    index += 1;
+    return putText(`/${keyOf(index)}`, "v");
+  };
+  const startedAt = performance.now();
+  await closedLoop({ ...target, connections: 16, depth: 4, next });
+  return performance.now() - startedAt;
+}
+
+/** In Redis Cluster and in `hashKey`, the part in braces alone decides where a key lies. */
+function colliding(index: number): string {
+  return `%7Bone%7D${index}`;
+}
+
+const collidingKeys: Scenario = {
+  name: "keys named to collide",
+  sent: "100,000 PUTs of keys of one lane, partition and cluster slot, by turns with 100,000 of plain keys",
+  expected: ["200"],
+  growth: {
+    mebibytes: 2 * GARBAGE_MIB + (2 * KEYS * 1_536) / 2 ** 20,
+    why: `1.5 KiB for each of the 200,000 keys, and ${2 * GARBAGE_MIB} MiB of garbage not yet collected`,
+  },
+  async run(target) {
+    if (hashKey("{one}1") !== hashKey("{one}2")) throw new Error("the keys do not collide");
+    let collidingMs = 0;
+    let plainMs = 0;
+    for (let first = 0; first < KEYS; first += SLICE) {
+      collidingMs += await putSlice(target, colliding, first);
+      plainMs += await putSlice(target, (index) => `plain-${index}`, first);
+    }
+    const share = plainMs / collidingMs;
+    return {
+      notes: [
+        `${perSecond(KEYS, collidingMs)} PUTs/s of those that collide, ${perSecond(KEYS, plainMs)} of plain ones`,
+      ],
+      failures: share < 0.5 ? [`keys that collide are put at ${share.toFixed(2)} of the rate`] : [],
+    };
+  },
+};
+
+function perSecond(count: number, ms: number): string {
+  return Math.round(count / (ms / 1_000)).toLocaleString("en");
+}
+
+/** Of the server that is overloaded, instead of 10,000: the machine of a test has no 100,000 clients. */
+const IN_FLIGHT_MAX = 100;
+const LOAD_MS = 4_000;
+
+interface LoadPlan {
+  /** Each has one request under way. */
+  readonly connections: number;
+  /** As clients do that look at Retry-After. */
+  readonly waitsWhenRefused: boolean;
+}
+
+/** Puts for a while; answers how many were good, per second. */
+async function load(target: Target, { connections, waitsWhenRefused }: LoadPlan): Promise<number> {
+  const { port, tally } = target;
+  const until = performance.now() + LOAD_MS;
+  const before = tally.of("200");
+  let index = 0;
+  const next = (): string | undefined => {
+    index += 1;
+    return performance.now() < until ? putText(`/load-${index % 1_000}`, "v") : undefined;
+  };
+  const pauseMs = waitsWhenRefused ? 1_000 : 0;
+  await closedLoop({ port, tally, connections, depth: 1, next, pauseMs });
+  return ((tally.of("200") - before) / LOAD_MS) * 1_000;
+}
+
+/** A refusal that comes although its body never does was not made after reading it. */
+async function probeRefusals(port: number, stop: AbortSignal): Promise<number> {
+  let refused = 0;
+  while (!stop.aborted) {
+    const connection = await Connection.open(port);
+    const { promise, resolve } = Promise.withResolvers<number>();
+    connection.onAnswer = ({ status }) => resolve(status);
+    connection.socket.on("close", () => resolve(0));
+    const timer = setTimeout(() => resolve(0), 500);
+    connection.send("PUT /probe HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+    if ((await promise) === 503) refused += 1;
+    clearTimeout(timer);
+    connection.destroy();
+  }
+  return refused;
+}
+
+async function overload(target: Target): Promise<Found> {
+  const { port, tally } = target;
+  const busy = { connections: 0.8 * IN_FLIGHT_MAX, waitsWhenRefused: true };
+  const busyRate = await load(target, busy);
+  const stop = new AbortController();
+  const probes = probeRefusals(port, stop.signal);
+  const connections = 10 * IN_FLIGHT_MAX;
+  const politeRate = await load(target, { connections, waitsWhenRefused: true });
+  const rudeRate = await load(target, { connections, waitsWhenRefused: false });
+  stop.abort();
+  const refusedUnread = await probes;
+  const share = politeRate / busyRate;
+  const rates = [busyRate, politeRate, rudeRate].map((rate) => perSecond(rate, 1_000));
+  return {
+    notes: [
+      `${rates[0]} good answers/s with 80 under way, ${rates[1]} with 1,000 that come back after a ` +
+        `second, ${rates[2]} with 1,000 that come back at once`,
+      `${refusedUnread} PUTs refused whose body was never sent`,
+    ],
+    failures: [
+      ...(share < 0.5 ? [`ten times the load leaves ${share.toFixed(2)} of the rate`] : []),
+      ...(tally.of("503") === 0 ? ["nothing was refused"] : []),
+      ...(refusedUnread === 0 ? ["no refusal came before the body"] : []),
+    ],
+  };
+}
+
+const overloads: readonly Scenario[] = [undefined, "sqlite" as const].map((store) => ({
+  name: store === undefined ? "overload" : `overload, ${store}`,
+  ...(store === undefined ? {} : { store }),
+  inFlightMax: IN_FLIGHT_MAX,
+  sent:
+    "PUTs to a server that takes 100 requests at a time: 80 under way for 4 s, then 1,000 for 8 s, of " +
+    "clients that wait for a second when refused, and then of clients that do not",
+  expected: ["200", "503"],
+  growth: { mebibytes: GARBAGE_MIB, why: GARBAGE },
+  run: overload,
+}));
+
+export const MANY = [collidingKeys, ...overloads];

@@ -1,0 +1,119 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { HTTP_LIMITS_DEFAULT } from "../../../src/http/options.ts";
+import { closedLoop, destroyAll, getText, openMany, putText, Tally } from "../connection.ts";
+import { readServer } from "../server.ts";
+import { GARBAGE, GARBAGE_MIB, MIB, type Scenario } from "../scenario.ts";
+
+const HELD_MIB = HTTP_LIMITS_DEFAULT.heldBytesMax / MIB;
+
+/** Puts one value, outside of the counts. */
+async function put(url: string, path: string, value: string): Promise<void> {
+  const answer = await fetch(url + path, { method: "PUT", body: value });
+  if (answer.status !== 200) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+}
+
+const readers: Scenario = {
+  name: "readers that never read",
+  sent: "200 connections that ask for a value of 1 MiB, 100 times at once and then 4 times a second",
+  expected: ["200"],
+  growth: {
+    mebibytes: 2 * HELD_MIB + GARBAGE_MIB,
+    why: `twice the ${HELD_MIB} MiB of answers that may be held (an answer is copied once as it leaves) and ${GARBAGE}`,
+  },
+  async run({ port, url, tally }) {
+    await put(url, "/big", "x".repeat(MIB));
+    const connections = await openMany(port, 200, new Tally(), { readsAnswers: false });
+    for (const connection of connections) connection.send(getText("/big").repeat(100));
+    let heldMax = 0;
+    for (let n = 0; n < 16; n += 1) {
+      await sleep(250);
+      for (const connection of connections) connection.send(getText("/big"));
+      heldMax = Math.max(heldMax, (await readServer(url)).heldBytes);
+    }
+    destroyAll(connections);
+    const asked = await fetch(`${url}/big`);
+    tally.add(`${asked.status}`);
+    return { notes: [`${Math.round(heldMax / MIB)} MiB held at most`] };
+  },
+};
+
+const behindWatch: Scenario = {
+  name: "requests behind a watch",
+  sent: "100 connections that open a watch, and send 2,000 GETs behind it, which can never be answered",
+  expected: ["closed", "200"],
+  growth: {
+    mebibytes: 512,
+    why: "512 MiB: the requests of a packet become objects at once, 4 KiB each, and are garbage next",
+  },
+  async run({ port, url, tally }) {
+    const connections = await openMany(port, 100, tally);
+    for (const connection of connections) {
+      connection.send(getText("/watched/watch") + getText("/a").repeat(2_000));
+    }
+    await sleep(2_000);
+    const { inFlight } = await readServer(url);
+    tally.add("closed", connections.filter(({ isClosed }) => isClosed).length);
+    tally.add("still open", connections.filter(({ isClosed }) => !isClosed).length);
+    destroyAll(connections);
+    return { notes: [`${inFlight} requests under way afterwards`] };
+  },
+};
+
+const WATCHERS_IDLE = 2_000;
+const WATCHERS_UNREAD = 200;
+const EVENTS = 10_000;
+const SLICE = 500;
+const EVENT_VALUE = "v".repeat(4_096);
+
+const watchers: Scenario = {
+  name: "watchers",
+  sent:
+    "2,000 watches of a key that nobody writes, 200 that never read and 1 that does of a key with " +
+    "10,000 PUTs of 4 KiB, values and all",
+  expected: ["200"],
+  growth: {
+    mebibytes: 2 * GARBAGE_MIB + ((WATCHERS_IDLE + WATCHERS_UNREAD) * 48) / 1_024 + 128,
+    why:
+      `48 KiB a watch, 128 MiB for the 10,000 versions and the 1,000 events that may wait, ` +
+      `and ${2 * GARBAGE_MIB} MiB of garbage not yet collected`,
+  },
+  async run({ port, url, tally }) {
+    const idle = await openMany(port, WATCHERS_IDLE, tally);
+    for (const connection of idle) connection.send(getText("/quiet/watch"));
+    const unread = await openMany(port, WATCHERS_UNREAD, tally, { readsAnswers: false });
+    for (const connection of unread) connection.send(getText("/busy/watch?values=true"));
+    const [reader] = await openMany(port, 1, tally);
+    const seen = new Set<string>();
+    let text = "";
+    if (reader === undefined) throw new Error("no connection");
+    reader.onData = (chunk) => {
+      text += chunk.toString("latin1");
+      for (const [, version = ""] of text.matchAll(/"version":(\d+)/g)) seen.add(version);
+      text = text.slice(text.lastIndexOf("\n") + 1);
+    };
+    reader.send(getText("/busy/watch?values=true"));
+    await sleep(500);
+    const { watchers: open } = await readServer(url);
+    const startedAt = performance.now();
+    for (let sent = 0; sent < EVENTS; sent += SLICE) {
+      let left = SLICE;
+      const next = (): string | undefined =>
+        left-- > 0 ? putText("/busy", EVENT_VALUE) : undefined;
+      await closedLoop({ port, tally, connections: 4, depth: 1, next });
+      // A reader may be 1,000 events behind.
+      for (let n = 0; n < 100 && seen.size < sent + SLICE; n += 1) await sleep(20);
+    }
+    const seconds = (performance.now() - startedAt) / 1_000;
+    destroyAll([...idle, ...unread, reader]);
+    return {
+      notes: [
+        `${open} watches open, ${Math.round(EVENTS / seconds).toLocaleString("en")} PUTs/s`,
+        `the one that reads saw ${seen.size} of ${EVENTS}`,
+      ],
+      failures: seen.size === EVENTS ? [] : [`a reader saw ${seen.size} of ${EVENTS} events`],
+    };
+  },
+};
+
+export const UNREAD = [readers, behindWatch, watchers];
