@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 /** Rows that one step removes of each kind, at most and at least. */
 const ROWS_MAX = 500;
-const ROWS_MIN = 50;
+const ROWS_MIN = 200;
 
 /** How long a step should take, in milliseconds; 500 small rows take about as long on an idle machine. */
 const STEP_MS_TARGET = 10;
