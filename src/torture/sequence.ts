@@ -100,14 +100,15 @@ function collectIds(
     if (id === undefined) return;
     const known = ids.get(name);
     if (known !== undefined && known !== id) {
-      const isGone = final.get(name) === known && kindOfLoss(source) === "lost";
+      const isGone = final.has(name) && kindOfLoss(source) === "lost";
       report(
         isGone ? "lost" : "changed",
         `version ${name} had two values: ${known} and ${id}`,
         source,
       );
     }
-    ids.set(name, id);
+    // The history at rest comes first, and so decides which of two values stays.
+    ids.set(name, known ?? id);
     const place = places.get(id);
     if (place !== undefined && place !== name) {
       report("doubled", `one put became two versions: ${place} and ${name}`, source);
