@@ -40,6 +40,9 @@ const { values } = parseArgs({
   },
 });
 
+// Ends the server process too, which a signal's own way to end this one would leave behind.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
+
 const results: Result[] = [];
 for (const scenario of chosen(values.only)) results.push(await runAndTell(scenario));
 process.stdout.write(`${toTable(results)}\n`);

@@ -9,7 +9,7 @@ const longerThanDeclared: Scenario = {
   name: "bodies longer than they say",
   sent: "500 PUTs of 2 bytes with a GET behind them, 500 with rubbish behind them",
   expected: ["200", "400", "closed"],
-  growth: { mebibytes: 64, why: "64 MiB of garbage" },
+  growth: { mebibytes: GARBAGE_MIB, why: GARBAGE },
   async run({ port, url, tally }) {
     const connections = await openMany(port, 2 * LONGER, tally);
     for (const [index, connection] of connections.entries()) {

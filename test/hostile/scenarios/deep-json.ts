@@ -1,4 +1,4 @@
-import type { Scenario, Target } from "../scenario.ts";
+import { GARBAGE, GARBAGE_MIB, type Scenario, type Target } from "../scenario.ts";
 
 const DEPTH = 100_000;
 const TRANSACTIONS = 200;
@@ -60,8 +60,10 @@ const deepJson: Scenario = {
     "of arrays of 20,000 numbers, as text and as JSON Patch",
   expected: ["200", "400", "422", "503"],
   growth: {
-    mebibytes: 512 + 64,
-    why: "256 MiB for each of the 2 threads that may compare at a time, and 64 MiB of garbage",
+    mebibytes: 2 * (256 + 64) + GARBAGE_MIB,
+    why:
+      "256 MiB of heap, and 64 beside it, for each of the 2 threads that may compare at a time, and " +
+      GARBAGE,
   },
   async run(target) {
     const { url, tally } = target;

@@ -1,6 +1,6 @@
 import { Connection, getText } from "../connection.ts";
 import { BAD_PATHS, MALFORMED } from "../malformed.ts";
-import type { Scenario } from "../scenario.ts";
+import { GARBAGE, GARBAGE_MIB, type Scenario } from "../scenario.ts";
 
 const REQUESTS = 10_000;
 const PARALLEL = 100;
@@ -26,7 +26,7 @@ const malformed: Scenario = {
   name: "malformed requests",
   sent: `10,000 requests of ${SHAPES.length} shapes: smuggling, NUL, broken escapes, not UTF-8`,
   expected: ["400"],
-  growth: { mebibytes: 64, why: "64 MiB of garbage" },
+  growth: { mebibytes: GARBAGE_MIB, why: GARBAGE },
   async run({ port, url, tally }) {
     let next = 0;
     const wrong = new Set<string>();

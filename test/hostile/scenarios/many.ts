@@ -1,6 +1,6 @@
 import { hashKey } from "../../../src/key.ts";
 import { closedLoop, Connection, putText } from "../connection.ts";
-import { GARBAGE, GARBAGE_MIB, type Found, type Scenario, type Target } from "../scenario.ts";
+import { GARBAGE_MIB, type Found, type Scenario, type Target } from "../scenario.ts";
 
 const KEYS = 100_000;
 const SLICE = 10_000;
@@ -59,7 +59,7 @@ function perSecond(count: number, ms: number): string {
 
 /** Of the server that is overloaded, instead of 10,000: the machine of a test has no 100,000 clients. */
 const IN_FLIGHT_MAX = 100;
-const LOAD_MS = 4_000;
+const LOAD_MS = 3_000;
 
 interface LoadPlan {
   /** Each has one request under way. */
@@ -132,10 +132,13 @@ const overloads: readonly Scenario[] = [undefined, "sqlite" as const].map((store
   ...(store === undefined ? {} : { store }),
   inFlightMax: IN_FLIGHT_MAX,
   sent:
-    "PUTs to a server that takes 100 requests at a time: 80 under way for 4 s, then 1,000 for 8 s, of " +
+    "PUTs to a server that takes 100 requests at a time: 80 under way for 3 s, then 1,000 for 6 s, of " +
     "clients that wait for a second when refused, and then of clients that do not",
   expected: ["200", "503"],
-  growth: { mebibytes: GARBAGE_MIB, why: GARBAGE },
+  growth: {
+    mebibytes: 2 * GARBAGE_MIB,
+    why: `${2 * GARBAGE_MIB} MiB of garbage not yet collected, as there are 1,000 connections`,
+  },
   run: overload,
 }));
 
