@@ -37,7 +37,7 @@ export async function startWebdis(redisUrl: string): Promise<Contender> {
   };
   const file = join(folder, "webdis.json");
   await writeFile(file, JSON.stringify(settings));
-  const child = await startProgram(["webdis", file], port);
+  const child = await startProgram(["webdis", file], port, { cwd: folder });
   return {
     name: "webdis",
     port,
