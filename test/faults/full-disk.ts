@@ -9,9 +9,12 @@ const run = promisify(execFile);
 
 const PIECE = Buffer.alloc(1 << 20);
 
+/** More than a log holds, and less than data; the limit is on every file of a process. */
+const FILE_BYTES_MAX = "1000000";
+
 /**
  * A disk that can be full: a small file system of its own where this process may mount one. Elsewhere
- * the processes that write to it are forbidden to write to any file, which they are told as EFBIG.
+ * the files of the processes that write to it may not grow, which they are told as EFBIG.
  */
 export class SmallDisk {
   readonly folder: string;
@@ -39,7 +42,7 @@ export class SmallDisk {
 
   /** Leaves no room to the processes, which keep their data here. */
   async fill(pids: readonly number[]): Promise<void> {
-    if (!this.isMounted) return limit(pids, "0");
+    if (!this.isMounted) return limit(pids, FILE_BYTES_MAX);
     const file = await open(this.#ballast, "w");
     try {
       for (;;) await file.write(PIECE);

@@ -58,6 +58,9 @@ const AFTERMATH_MS = 2_500;
 /** How much a server process may grow over a fault, in MiB: a heap grows before it is cleaned. */
 const MEMORY_GROWTH_MAX = 150;
 
+/** Their files only grow, so that a limit on the size of files stands for a full disk. */
+const LIMITED_INSTEAD: readonly BackEndName[] = ["sqlite", "redis"];
+
 /** How a server may refuse a call while its back end can't serve it. */
 const REFUSALS: readonly string[] = [
   "store_unavailable",
@@ -78,6 +81,12 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
   let backEnd: BackEnd | undefined;
   const servers: VssServer[] = [];
   try {
+    if (disk?.isMounted === false && !LIMITED_INSTEAD.includes(options.backEnd)) {
+      throw new Error(
+        `A full disk below ${options.backEnd} needs the right to mount a tmpfs: a limit on files would ` +
+          "refuse writes to room that it has put by. Run this as root, or leave disk-full out.",
+      );
+    }
     backEnd = await startBackEnd(options.backEnd, disk?.folder);
     const note = (text: string): void => void notes.push(text);
     servers.push(...(await startServers(backEnd, fault, { folder, note })));
