@@ -137,6 +137,8 @@ export class GaleraNode {
       "--no-defaults",
       ...user,
       `--datadir=${join(folder, "data")}`,
+      // A server that starts removes what it takes for its own leftovers, also those of its neighbours.
+      `--tmpdir=${folder}`,
       `--socket=${join(folder, "socket")}`,
       `--pid-file=${join(folder, "pid")}`,
       `--port=${port}`,
