@@ -61,9 +61,7 @@ const deepJson: Scenario = {
   expected: ["200", "400", "422", "503"],
   growth: {
     mebibytes: 2 * (256 + 64) + GARBAGE_MIB,
-    why:
-      "256 MiB of heap, and 64 beside it, for each of the 2 threads that may compare at a time, and " +
-      GARBAGE,
+    why: `256 MiB of heap, and 64 beside it, for each of 2 threads that compare at a time, and ${GARBAGE}`,
   },
   async run(target) {
     const { url, tally } = target;
