@@ -8,6 +8,8 @@ import { maskSecrets, secretsOf } from "./redact.ts";
  */
 export function makeLog(level: LogLevel, urls: readonly string[]): Log {
   const secrets = urls.flatMap(secretsOf);
+  // A line that can't be written, to a full disk or a closed pipe, is lost; the process goes on.
+  process.stderr.on("error", () => {});
   return pinoLog({
     level,
     readable: process.stderr.isTTY,

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { freePort, removeFolder, temporaryFolder, waitUntil } from "../servers/process.ts";
-import { serve, vss, VssProcess, type Result } from "./vss.ts";
+import { LAUNCHER, serve, vss, VssProcess, type Result } from "./vss.ts";
 
 let root: string;
 before(async () => {
@@ -222,6 +223,23 @@ test("the log is JSON lines on standard error, with requests only where asked fo
     assert.ok(records.every(({ level, time, msg }) => level && time && msg));
     assert.equal(records.filter(({ method }) => method === "PUT").length, lines, stderr);
   }
+});
+
+test("a server lives on where its log can't be written", async (t) => {
+  const cwd = await newFolder();
+  const port = await freePort();
+  const full = await open("/dev/full", "w");
+  const args = [LAUNCHER, "--store", "memory:", "--port", String(port), "--log-requests"];
+  const child = spawn(process.execPath, args, { cwd, stdio: ["ignore", "ignore", full.fd] });
+  t.after(async () => {
+    child.kill("SIGKILL");
+    await full.close();
+  });
+  const put = (): Promise<Response | undefined> =>
+    fetch(`http://127.0.0.1:${port}/key`, { method: "PUT", body: "x" }).catch(() => undefined);
+  await waitUntil("the server answers", async () => (await put())?.ok === true);
+  for (let count = 0; count < 3; count += 1) assert.equal((await put())?.status, 200);
+  assert.equal(child.exitCode, null);
 });
 
 test("variables stand for flags", async () => {
