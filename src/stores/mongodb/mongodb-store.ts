@@ -221,7 +221,7 @@ function toInfo(scheme: string, facts: ServerFacts): StoreInfo {
     promise: facts.promise,
     settings: facts.settings,
     // A commit costs MongoDB far more than each document in it: one large batch beats two small ones.
-    writeLanes: 2,
+    writeLanes: 1,
     readLanes: 1,
     transactions: isAlone ? "one-key" : "any-keys",
     watch: isAlone ? "none" : "push",
