@@ -11,6 +11,8 @@ export interface Group {
   readonly facts: GroupFacts;
   readonly bare: BareContender;
   readonly ours: Contender;
+  /** Where `ours` keeps its data. */
+  readonly storeUrl: string;
   /** All of them, `bare` and `ours` first. */
   readonly contenders: readonly Contender[];
   /** What all data of our server takes, in bytes. */
@@ -51,18 +53,19 @@ export async function startGroup(name: GroupName, beside: Beside): Promise<Group
     const backEnd = keep(await START_BACK_END[name]());
     const bare = keep(await startBare());
     const revisions = typeof beside === "string" ? undefined : beside;
-    const start = async (side: "ours" | "base", path: string | undefined): Promise<Contender> => {
-      const place = path === undefined ? {} : { root: path };
-      return keep(await startOurs({ storeUrl: backEnd.storeUrl(), name: side, ...place }));
-    };
-    const ours = await start("ours", revisions?.ours);
+    const storeUrl = backEnd.storeUrl();
+    const root = revisions?.ours;
+    const ours = keep(await startOurs({ storeUrl, ...(root === undefined ? {} : { root }) }));
     const contenders: Contender[] = [bare, ours];
-    if (revisions !== undefined) contenders.push(await start("base", revisions.base));
+    if (revisions !== undefined) {
+      const base = { storeUrl: backEnd.storeUrl(), name: "base", root: revisions.base } as const;
+      contenders.push(keep(await startOurs(base)));
+    }
     const others = beside === "others" ? backEnd.others : [];
     for (const startOther of others) contenders.push(keep(await startOther()));
     const storedBytes = backEnd.storedBytes ?? (() => residentBytes(ours.pid));
     const facts = { name, settings: backEnd.settings, ...(await readFacts(ours)) };
-    return { name, facts, bare, ours, contenders, storedBytes, stop };
+    return { name, facts, bare, ours, storeUrl, contenders, storedBytes, stop };
   } catch (error) {
     await stop();
     throw error;

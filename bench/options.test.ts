@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { OptionsError, parseOptions } from "./options.ts";
+import { isWhole, OptionsError, parseOptions } from "./options.ts";
 import { planCells } from "./plan.ts";
 
 test("without options every store and load is measured, and growth is left out", () => {
@@ -43,6 +43,19 @@ test("--full measures GET and PUT at every size and number of connections, each 
   const shapes = cells.map((cell) => `${cell.connections}x${cell.valueBytes}`);
   assert.equal(shapes.length, 12);
   assert.equal(new Set(shapes).size, 12);
+});
+
+test("the page takes a run of all but growth, or a whole part, and nothing narrower", () => {
+  const whole = (...args: string[]): boolean => isWhole(parseOptions(args));
+  assert.ok(whole());
+  assert.ok(whole("--full"));
+  assert.ok(whole("--rounds", "1"));
+  assert.ok(whole("--only", "growth"));
+  assert.ok(whole("--only", "watch"));
+  assert.ok(!whole("--only", "put"));
+  assert.ok(!whole("--only", "growth,put"));
+  assert.ok(!whole("--only", "growth", "--stores", "redis"));
+  assert.ok(!whole("--sizes", "1024"));
 });
 
 test("one or two revisions can be compared", () => {

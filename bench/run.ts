@@ -3,6 +3,7 @@ import { startGroup, type Group, type GroupFacts } from "./groups.ts";
 import { measureDelete, type DeleteRow } from "./loads/delete.ts";
 import { GROWTH_SIZES, measureGrowth, oneName, type GrowthRow } from "./loads/growth.ts";
 import { measureWatch, type WatchRow } from "./loads/watch.ts";
+import { startOurs } from "./peers/ours.ts";
 import { runCell, type CellPlan, type RunTools } from "./measure/run-cells.ts";
 import type { RunInfo } from "./measure/run-info.ts";
 import type { BenchOptions, StoreName } from "./options.ts";
@@ -10,7 +11,7 @@ import { isMainShape, planCells, planPeers } from "./plan.ts";
 import type { BenchResult, Part } from "./report/result-file.ts";
 import type { Cell } from "./report/results.ts";
 
-const WATCHERS_DEFAULT = [1_000];
+const WATCHERS_DEFAULT = [1, 1_000];
 const WATCHERS_ALL = [1, 10, 100, 1_000, 2_000];
 const WATCH_WRITES = 20;
 /** Long enough for a thousand deliveries, so that one write does not wait for the one before. */
@@ -91,12 +92,20 @@ async function watchAll(
   { say }: RunTools,
 ): Promise<readonly WatchRow[]> {
   const rows: WatchRow[] = [];
-  for (const watchers of full ? WATCHERS_ALL : WATCHERS_DEFAULT) {
-    const shape = { watchers, writes: WATCH_WRITES, everyMs: WATCH_EVERY_MS };
-    const row = await measureWatch(group.name, group.ours, shape);
-    const [p50, p99] = [row.p50Us, row.p99Us].map((us) => (us / 1000).toFixed(1));
-    say(`${group.name.padEnd(8)} watch, ${watchers} watchers: p50 ${p50} ms, p99 ${p99} ms`);
-    rows.push(row);
+  const { name, ours, storeUrl } = group;
+  // What is written in one process has to reach the watchers of another.
+  const other = name === "memory" ? undefined : await startOurs({ storeUrl });
+  const servers = { watched: ours, written: other ?? ours };
+  try {
+    for (const watchers of full ? WATCHERS_ALL : WATCHERS_DEFAULT) {
+      const shape = { watchers, writes: WATCH_WRITES, everyMs: WATCH_EVERY_MS };
+      const row = await measureWatch(name, servers, shape);
+      const [p50, p99] = [row.p50Us, row.p99Us].map((us) => (us / 1000).toFixed(1));
+      say(`${name.padEnd(8)} watch, ${watchers} watchers: p50 ${p50} ms, p99 ${p99} ms`);
+      rows.push(row);
+    }
+  } finally {
+    await other?.stop();
   }
   return rows;
 }

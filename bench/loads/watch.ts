@@ -28,6 +28,12 @@ export interface WatchOptions {
   readonly everyMs: number;
 }
 
+/** Processes of ours over one store. */
+export interface WatchServers {
+  readonly watched: Contender;
+  readonly written: Contender;
+}
+
 const CONNECT_AT_ONCE = 50;
 const DELIVERY_TIMEOUT_MS = 20_000;
 
@@ -38,22 +44,22 @@ const DELIVERY_TIMEOUT_MS = 20_000;
  */
 export async function measureWatch(
   group: GroupName,
-  contender: Contender,
+  { watched, written }: WatchServers,
   options: WatchOptions,
 ): Promise<WatchRow> {
-  const client = new WireClient(contender.port, 1);
+  const client = new WireClient(written.port, 1);
   const key = `watched-${options.watchers}`;
   const { body } = await client.sendOk(put(`/${key}`, "first"));
-  const first = contender.surface.readPut(body);
-  const memoryBefore = await residentBytes(contender.pid);
+  const first = written.surface.readPut(body);
+  const memoryBefore = await residentBytes(watched.pid);
   const watchers: Watcher[] = [];
   try {
     while (watchers.length < options.watchers) {
       const count = Math.min(CONNECT_AT_ONCE, options.watchers - watchers.length);
-      const opened = Array.from({ length: count }, async () => Watcher.open(contender.port, key));
+      const opened = Array.from({ length: count }, async () => Watcher.open(watched.port, key));
       watchers.push(...(await Promise.all(opened)));
     }
-    const memory = (await residentBytes(contender.pid)) - memoryBefore;
+    const memory = (await residentBytes(watched.pid)) - memoryBefore;
     const { sentAt, putTimes } = await write(client, key, options);
     const last = first + options.writes;
     await waitUntil(

@@ -137,7 +137,8 @@ function watchSection(
   return [
     `## Watch: one writer, many watchers of its key
 
-The time from sending a PUT to the arrival of its event, over all watchers. They are sockets of one
+The time from sending a PUT to the arrival of its event, over all watchers. On all stores but memory the
+PUT goes to one process of this server and the watchers are connected to another. They are sockets of one
 process on the same machine, and what it takes to read them all is part of the time. Every watcher must
 get every version once and in order.`,
     toMarkdown(watchTable(part.rows)),
