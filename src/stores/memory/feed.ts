@@ -32,6 +32,9 @@ export class MemoryFeed {
   async *follow(after: Cursor | "now", signal: AbortSignal): AsyncGenerator<ChangeBatch> {
     let position = after === "now" ? this.#last() : fromPosition(after[0] ?? "");
     let announced = false;
+    // One listener for the follower's life: one for each wait would pile up on the signal.
+    let wake = (): void => {};
+    signal.addEventListener("abort", () => wake(), { once: true });
     while (!signal.aborted) {
       if (position < this.#trimmed) throw expired();
       const start = position - this.#trimmed;
@@ -42,21 +45,16 @@ export class MemoryFeed {
         announced ||= caughtUp;
         yield { changes, cursor: [toPosition(position)], caughtUp };
       } else {
-        await this.#next(signal);
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          this.#waiting.add(resolve);
+        });
       }
     }
   }
 
   #last(): number {
     return this.#trimmed + this.#changes.length;
-  }
-
-  async #next(signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.add(resolve);
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    await promise;
-    this.#waiting.delete(resolve);
   }
 }
 
