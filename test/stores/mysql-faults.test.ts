@@ -19,17 +19,9 @@ import { freshUrls } from "../servers/fresh-url.ts";
 import { startMariadb } from "../servers/mariadb.ts";
 import { waitUntil } from "../servers/process.ts";
 import { isSelected } from "../servers/selection.ts";
-import {
-  connectTo,
-  failsWith,
-  firstWith,
-  openMysql,
-  prefixOf,
-  Proxy,
-  RecordedLog,
-  valueOf,
-  type Verdict,
-} from "./mysql-support.ts";
+import { firstWith, Proxy, type Verdict } from "./lossy-proxy.ts";
+import { connectTo, openMysql, prefixOf, valueOf } from "./mysql-support.ts";
+import { failsWith, RecordedLog } from "./support.ts";
 
 if (isSelected("mariadb")) {
   const server = await startMariadb();

@@ -7,15 +7,8 @@ import { freshUrls } from "../servers/fresh-url.ts";
 import { startMariadb } from "../servers/mariadb.ts";
 import { freePort } from "../servers/process.ts";
 import { isSelected } from "../servers/selection.ts";
-import {
-  connectTo,
-  failsWith,
-  openMysql,
-  prefixOf,
-  RecordedLog,
-  valueOf,
-  withGlobal,
-} from "./mysql-support.ts";
+import { connectTo, openMysql, prefixOf, valueOf, withGlobal } from "./mysql-support.ts";
+import { failsWith, RecordedLog } from "./support.ts";
 
 if (isSelected("mariadb")) {
   const server = await startMariadb();

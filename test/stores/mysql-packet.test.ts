@@ -16,7 +16,8 @@ import { VALUE_BYTES_CEILING } from "../../src/limits.ts";
 import { freshUrls } from "../servers/fresh-url.ts";
 import { startMariadb } from "../servers/mariadb.ts";
 import { isSelected } from "../servers/selection.ts";
-import { failsWith, openMysql, RecordedLog } from "./mysql-support.ts";
+import { openMysql } from "./mysql-support.ts";
+import { failsWith, RecordedLog } from "./support.ts";
 
 if (isSelected("mariadb")) {
   test("a server of default packets takes a batch of the largest values, each whole", async (t) => {

@@ -9,7 +9,8 @@ import { freshUrls } from "../servers/fresh-url.ts";
 import { startMariadb } from "../servers/mariadb.ts";
 import { removeFolder, temporaryFolder } from "../servers/process.ts";
 import { isSelected } from "../servers/selection.ts";
-import { failsWith, openMysql } from "./mysql-support.ts";
+import { openMysql } from "./mysql-support.ts";
+import { failsWith } from "./support.ts";
 
 if (isSelected("mariadb")) {
   const folder = await temporaryFolder("mariadb-tls");

@@ -23,7 +23,8 @@ import { freshUrls } from "../servers/fresh-url.ts";
 import { waitUntil } from "../servers/process.ts";
 import { startOwnRedis } from "../servers/redis.ts";
 import { isSelected } from "../servers/selection.ts";
-import { failsWith, firstWith, Proxy, RecordedLog, type Verdict } from "./mysql-support.ts";
+import { firstWith, Proxy, type Verdict } from "./lossy-proxy.ts";
+import { failsWith, RecordedLog } from "./support.ts";
 import { openRedis, prefixOf, redisCommand, upTo, versionsOf } from "./redis-support.ts";
 
 if (isSelected("redis")) {

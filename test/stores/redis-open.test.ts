@@ -7,7 +7,7 @@ import { freshUrls } from "../servers/fresh-url.ts";
 import { freePort } from "../servers/process.ts";
 import { startOwnRedis, type RedisServer } from "../servers/redis.ts";
 import { isSelected } from "../servers/selection.ts";
-import { failsWith, RecordedLog } from "./mysql-support.ts";
+import { failsWith, RecordedLog } from "./support.ts";
 import { openRedis, prefixOf, redisCommand } from "./redis-support.ts";
 
 const PASSWORD = "s3cr3t/ü@%";

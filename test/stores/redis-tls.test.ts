@@ -6,7 +6,7 @@ import { keyOf, putOne, readEntry, textOf, unique } from "../../src/conformance/
 import { freePort, removeFolder, temporaryFolder } from "../servers/process.ts";
 import { startOwnRedis } from "../servers/redis.ts";
 import { isSelected } from "../servers/selection.ts";
-import { failsWith } from "./mysql-support.ts";
+import { failsWith } from "./support.ts";
 import { openRedis } from "./redis-support.ts";
 
 /** Made for these tests alone: of localhost and 127.0.0.1, for a hundred years. */

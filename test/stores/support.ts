@@ -1,0 +1,28 @@
+import { type ErrorCode, StateError } from "../../src/errors.ts";
+import type { Log } from "../../src/telemetry/log.ts";
+
+/** A validator for `assert.rejects`. */
+export function failsWith(code: ErrorCode, applied: "no" | "unknown" = "no") {
+  return (error: unknown): boolean =>
+    error instanceof StateError && error.code === code && error.applied === applied;
+}
+
+/** Keeps what is logged, to be looked at. */
+export class RecordedLog implements Log {
+  readonly lines: { readonly level: string; readonly fields: object; readonly message: string }[] =
+    [];
+
+  debug(): void {}
+
+  info(fields: object, message: string): void {
+    this.lines.push({ level: "info", fields, message });
+  }
+
+  warn(fields: object, message: string): void {
+    this.lines.push({ level: "warn", fields, message });
+  }
+
+  error(fields: object, message: string): void {
+    this.lines.push({ level: "error", fields, message });
+  }
+}
