@@ -6,6 +6,7 @@ import { JSON_TYPE, type Answer } from "./answer.ts";
 import { usefulContentType } from "./body.ts";
 import { isNamed, parseEtags, toEtag } from "./etag.ts";
 import type { Exchange } from "./exchange.ts";
+import { overloaded } from "./load.ts";
 import { toHttpDate, toRfc3339 } from "./times.ts";
 
 /** A value as JSON can carry it. */
@@ -23,12 +24,15 @@ export function toJsonValue(value: Uint8Array): JsonValue {
   return { value: bytes.toString("base64"), encoding: "base64" };
 }
 
+/** Making JSON of a value of this size takes about half a millisecond. */
+const LARGE_BYTES = 128 * 1024;
+
 /** Answers a read with an entry: 304, its bytes, its JSON form, or of a HEAD the headers alone. */
 export function entryAnswer(
   exchange: Exchange,
   entry: EntryInfo & { readonly value?: Uint8Array },
   options: { readonly raw: boolean },
-): Answer {
+): Answer | Promise<Answer> {
   const headers: Record<string, string | number> = {
     "Content-Type": JSON_TYPE,
     ETag: toEtag(entry),
@@ -44,7 +48,22 @@ export function entryAnswer(
     return { status: 200, headers: { ...headers, ...metadataHeaders(entry) }, body: "" };
   }
   if (options.raw) return rawAnswer(entry, entry.value, headers);
+  if (entry.value.byteLength >= LARGE_BYTES) {
+    return largeAnswer(exchange, { value: entry.value, version: entry.version }, headers);
+  }
   return { status: 200, headers, body: entryText(entry.value, entry.version) };
+}
+
+/** Waits for its turn, and is not made where nobody takes it or there is no room for it. */
+async function largeAnswer(
+  { server, response }: Exchange,
+  { value, version }: { readonly value: Uint8Array; readonly version: number },
+  headers: Record<string, string | number>,
+): Promise<Answer> {
+  await server.largeAnswers.pass();
+  if (response.destroyed) return { status: 200, headers, body: "" };
+  if (!server.load.hasRoom(value.byteLength)) throw overloaded();
+  return { status: 200, headers, body: entryText(value, version) };
 }
 
 /** The four routes' JSON, written by hand: this is the answer that servers spend their time on. */

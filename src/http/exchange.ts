@@ -7,6 +7,7 @@ import type { Log } from "../telemetry/log.ts";
 import type { Load } from "./load.ts";
 import type { HttpLimits, Readiness } from "./options.ts";
 import type { EventStreams } from "./event-streams.ts";
+import type { OnePerTurn } from "./one-per-turn.ts";
 
 /** What all routes of one server share. */
 export interface ServerContext {
@@ -22,6 +23,8 @@ export interface ServerContext {
   metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly load: Load;
   readonly streams: EventStreams;
+  /** Passed before a large value is made JSON of. */
+  readonly largeAnswers: OnePerTurn;
   /** The methods that a path takes; undefined where it is none of this server's. */
   readonly methodsAt: (url: string) => readonly string[] | undefined;
   /** True from the start of `close` on. */

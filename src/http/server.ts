@@ -17,6 +17,7 @@ import { problemAnswer } from "./problem.ts";
 import { undecodable } from "./path.ts";
 import { send } from "./answer.ts";
 import { Load } from "./load.ts";
+import { OnePerTurn } from "./one-per-turn.ts";
 import { HTTP_LIMITS_DEFAULT, type HttpLimits, type HttpOptions } from "./options.ts";
 import { metricsOf } from "./traffic.ts";
 import { guardStalls } from "./stalls.ts";
@@ -76,6 +77,7 @@ function contextOf(state: StateApi, options: HttpOptions, limits: HttpLimits): S
     metrics: () => Promise.resolve({ contentType: "text/plain", text: "" }),
     load: new Load(limits),
     streams: new EventStreams(limits),
+    largeAnswers: new OnePerTurn(),
     methodsAt: (url) => methodsAt(ROUTES, url),
     isClosing: false,
   };

@@ -60,7 +60,7 @@ async function handleAsOf(
   if (entry === undefined) {
     throw new StateError("version_not_found", "The key had no version at that time.");
   }
-  const answer = entryAnswer(exchange, entry, { raw });
+  const answer = await entryAnswer(exchange, entry, { raw });
   Object.assign(answer.headers, {
     "Memento-Datetime": toHttpDate(entry.createdAt),
     Vary: "Accept-Datetime",
