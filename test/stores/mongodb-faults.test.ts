@@ -20,7 +20,8 @@ import { Proxy } from "../faults/proxy.ts";
 import { startMongodb, type MongodbServer } from "../servers/mongodb.ts";
 import { waitUntil } from "../servers/process.ts";
 import { isSelected } from "../servers/selection.ts";
-import { LogLines, TestState } from "./mongodb-support.ts";
+import { TestState } from "./mongodb-support.ts";
+import { RecordedLog } from "./support.ts";
 
 const TOPOLOGIES = [
   { name: "mongodb", replicaSet: false },
@@ -95,7 +96,7 @@ for (const { name, replicaSet } of TOPOLOGIES) {
 
   test(`${name}: a server that is paused is answered by the deadline, and serves on`, async () => {
     const state = new TestState(server);
-    const log = new LogLines();
+    const log = new RecordedLog();
     const timeoutMs = 1500;
     const store = await state.open({ timeoutMs, log });
     const key = keyOf(unique());

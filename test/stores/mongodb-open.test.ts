@@ -7,7 +7,8 @@ import { openStore } from "../../src/stores/index.ts";
 import { startMongodb, type MongodbServer } from "../servers/mongodb.ts";
 import { freePort, waitUntil } from "../servers/process.ts";
 import { isSelected } from "../servers/selection.ts";
-import { LogLines, optionsWith, TestState } from "./mongodb-support.ts";
+import { optionsWith, TestState } from "./mongodb-support.ts";
+import { RecordedLog } from "./support.ts";
 
 const PASSWORD = "s3cret/word";
 
@@ -75,7 +76,7 @@ if (isSelected("mongodb")) {
     after(() => root.close());
     const admin = root.db("admin");
     await admin.command({ createUser: "fired", pwd: PASSWORD, roles: ["readWriteAnyDatabase"] });
-    const log = new LogLines();
+    const log = new RecordedLog();
     const store = await openStore(urlAs("fired", PASSWORD), optionsWith({ log, timeoutMs: 2000 }));
     after(() => store.close());
     const key = keyOf(unique());

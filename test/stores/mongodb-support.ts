@@ -4,7 +4,7 @@ import { unique } from "../../src/conformance/build.ts";
 import { openStore } from "../../src/stores/index.ts";
 import type { Store, StoreOptions } from "../../src/store.ts";
 import { systemClock, type Clock } from "../../src/telemetry/clock.ts";
-import { silentLog, type Log } from "../../src/telemetry/log.ts";
+import { silentLog } from "../../src/telemetry/log.ts";
 import type { TestServer } from "../servers/process.ts";
 
 /** The real clocks, each moved by as much as a test likes. */
@@ -18,28 +18,6 @@ export class MovableClocks implements Clock {
 
   monotonic(): number {
     return systemClock.monotonic() + this.steadyOffsetMs;
-  }
-}
-
-/** Keeps what was logged, so that a test can look at it. */
-export class LogLines implements Log {
-  readonly lines: { readonly level: string; readonly fields: object; readonly message: string }[] =
-    [];
-
-  debug(fields: object, message: string): void {
-    this.lines.push({ level: "debug", fields, message });
-  }
-
-  info(fields: object, message: string): void {
-    this.lines.push({ level: "info", fields, message });
-  }
-
-  warn(fields: object, message: string): void {
-    this.lines.push({ level: "warn", fields, message });
-  }
-
-  error(fields: object, message: string): void {
-    this.lines.push({ level: "error", fields, message });
   }
 }
 

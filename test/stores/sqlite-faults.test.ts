@@ -20,7 +20,8 @@ import {
 } from "../../src/conformance/build.ts";
 import { StateError, type Applied } from "../../src/errors.ts";
 import { waitUntil } from "../servers/process.ts";
-import { isStateError, newFile, openFile, openStore, valueOf } from "./sqlite-support.ts";
+import { newFile, openFile, openStore, valueOf } from "./sqlite-support.ts";
+import { failsWith } from "./support.ts";
 
 const KEY = keyOf("k");
 
@@ -34,7 +35,7 @@ test("a write that never gets the lock fails by its deadline, and is not made la
   const writes = Array.from({ length: 5 }, () => putOne(store, KEY, "locked out"));
   for (const write of await Promise.allSettled(writes)) {
     assert.ok(write.status === "rejected");
-    isStateError("store_unavailable", "no")(write.reason);
+    failsWith("store_unavailable", "no")(write.reason);
   }
   assert.ok(performance.now() - started < 5_000, "each within its deadline");
   assert.equal(textOf(await readOne(store, KEY)), "before", "reads do not wait");
@@ -86,7 +87,7 @@ test("a writing thread that dies fails what it had, and another takes its place"
   await thread.terminate();
   for (const one of await settled) {
     assert.ok(one.status === "rejected");
-    isStateError("store_unavailable", "no")(one.reason);
+    failsWith("store_unavailable", "no")(one.reason);
   }
   other.exec("ROLLBACK");
   assert.equal((await putOne(store, KEY, "after")).version, 2);
@@ -182,10 +183,10 @@ test("a file that is removed or replaced while in use takes no more writes", asy
   const store = await openStore(file);
   await putOne(store, KEY, "before");
   await rename(file, `${file}.away`);
-  await assert.rejects(putOne(store, KEY, "lost"), isStateError("store_unavailable", "no"));
-  await assert.rejects(store.ping(), isStateError("store_unavailable"));
+  await assert.rejects(putOne(store, KEY, "lost"), failsWith("store_unavailable", "no"));
+  await assert.rejects(store.ping(), failsWith("store_unavailable"));
   await writeFile(file, "");
-  await assert.rejects(putOne(store, KEY, "lost"), isStateError("store_unavailable", "no"));
+  await assert.rejects(putOne(store, KEY, "lost"), failsWith("store_unavailable", "no"));
   await rename(`${file}.away`, file);
   assert.equal((await putOne(store, KEY, "after")).version, 2);
   await store.close();
@@ -196,7 +197,7 @@ test("a transaction that fails in the thread takes nothing with it", async () =>
   await putOne(store, KEY, "one");
   const broken = put(KEY, "two", { digest: undefined as unknown as string });
   await assert.rejects(commit(store, { puts: [put(keyOf("other"), "x"), broken] }), (error) =>
-    isStateError("internal", "no")(error),
+    failsWith("internal", "no")(error),
   );
   assert.equal(await readOne(store, keyOf("other")), undefined);
   assert.equal((await putOne(store, KEY, "two")).version, 2);

@@ -4,14 +4,8 @@ import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { keyOf, putOne, readOne, textOf } from "../../src/conformance/build.ts";
-import {
-  isStateError,
-  newFile,
-  newFolder,
-  openFile,
-  openStore,
-  valueOf,
-} from "./sqlite-support.ts";
+import { newFile, newFolder, openFile, openStore, valueOf } from "./sqlite-support.ts";
+import { failsWith } from "./support.ts";
 
 test("a file and its folders are made where they do not exist", async () => {
   const file = join(await newFolder(), "a", "b", "state.db");
@@ -30,26 +24,26 @@ test("a folder below a file is refused, and nothing is made", async () => {
   await writeFile(join(folder, "file"), "x");
   await assert.rejects(
     openStore(join(folder, "file", "new", "state.db")),
-    isStateError("invalid_parameter"),
+    failsWith("invalid_parameter"),
   );
   assert.deepEqual(await readdir(folder), ["file"]);
 });
 
 test("a folder that the system lets nobody make is refused", async () => {
-  await assert.rejects(openStore("/proc/none/state.db"), isStateError("invalid_parameter"));
+  await assert.rejects(openStore("/proc/none/state.db"), failsWith("invalid_parameter"));
 });
 
 test("a folder in place of the file is refused", async () => {
   const folder = await newFolder();
   await mkdir(join(folder, "state.db"));
-  await assert.rejects(openStore(join(folder, "state.db")), isStateError("invalid_parameter"));
+  await assert.rejects(openStore(join(folder, "state.db")), failsWith("invalid_parameter"));
   assert.deepEqual(await readdir(join(folder, "state.db")), []);
 });
 
 test("a file that is no database is refused, and left as it was", async () => {
   const file = await newFile();
   await writeFile(file, "A text.");
-  await assert.rejects(openStore(file), isStateError("store_incompatible"));
+  await assert.rejects(openStore(file), failsWith("store_incompatible"));
   assert.equal(await readFile(file, "utf8"), "A text.");
   assert.deepEqual(await readdir(dirname(file)), ["state.db"]);
 });
@@ -60,7 +54,7 @@ test("another program's database is refused, and left as it was", async () => {
   db.exec("CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1)");
   db.close();
   const before = await readFile(file);
-  await assert.rejects(openStore(file), isStateError("store_incompatible"));
+  await assert.rejects(openStore(file), failsWith("store_incompatible"));
   assert.ok(before.equals(await readFile(file)));
   assert.deepEqual(await readdir(dirname(file)), ["state.db"]);
 });
@@ -72,7 +66,7 @@ test("a file of a newer schema version is refused with both versions", async () 
   db.exec("PRAGMA user_version = 1000");
   await assert.rejects(openStore(file), (error: Error) => {
     assert.match(error.message, /version 1000.* knows 1 /);
-    return isStateError("store_incompatible")(error);
+    return failsWith("store_incompatible")(error);
   });
 });
 

@@ -1,10 +1,8 @@
-import assert from "node:assert/strict";
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after } from "node:test";
-import { StateError, type ErrorCode } from "../../src/errors.ts";
 import type { Store, StoreOptions } from "../../src/store.ts";
 import { open } from "../../src/stores/sqlite/store.ts";
 import { systemClock } from "../../src/telemetry/clock.ts";
@@ -48,15 +46,6 @@ export function openFile(file: string): DatabaseSync {
 /** The only value that a statement answers. */
 export function valueOf(db: DatabaseSync, sql: string): unknown {
   return Object.values(db.prepare(sql).get() ?? {})[0];
-}
-
-export function isStateError(code: ErrorCode, applied: "no" | "unknown" = "no") {
-  return (error: unknown): boolean => {
-    assert.ok(error instanceof StateError, String(error));
-    assert.equal(error.code, code, error.message);
-    assert.equal(error.applied, applied, error.message);
-    return true;
-  };
 }
 
 /** What a writing process tells of one batch, when it has been acknowledged. */

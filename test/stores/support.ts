@@ -1,10 +1,15 @@
+import assert from "node:assert/strict";
 import { type ErrorCode, StateError } from "../../src/errors.ts";
 import type { Log } from "../../src/telemetry/log.ts";
 
 /** A validator for `assert.rejects`. */
 export function failsWith(code: ErrorCode, applied: "no" | "unknown" = "no") {
-  return (error: unknown): boolean =>
-    error instanceof StateError && error.code === code && error.applied === applied;
+  return (error: unknown): boolean => {
+    assert.ok(error instanceof StateError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.equal(error.applied, applied, error.message);
+    return true;
+  };
 }
 
 /** Keeps what is logged, to be looked at. */
