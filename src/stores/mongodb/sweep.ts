@@ -4,14 +4,12 @@ import { DURABLE, firstBatch, writeErrors, type Database } from "./database.ts";
 import type { Deadline } from "./deadline.ts";
 import { copyRequests } from "./requests.ts";
 import { INDEXES } from "./schema.ts";
+import { StepSize } from "../shared/step-size.ts";
 
 /** Documents of one step, and of one that clears at first: how large they are shows only then. */
 const STEP_ITEMS = 200;
 const CLEAR_ITEMS_FIRST = 25;
 const CLEAR_ITEMS_MIN = 5;
-
-/** How long a step that clears should take; it then rests for as long as it took. */
-const CLEAR_MS = 10;
 
 /**
  * How long a sweep leaves alone what it has claimed, on its own steady clock. A writer aims at a place
@@ -53,7 +51,11 @@ export class Sweep {
   readonly #clock: Clock;
   readonly #graceMs: number;
   readonly #claims: Claim[] = [];
-  #clearItems = CLEAR_ITEMS_FIRST;
+  readonly #clearSize = new StepSize({
+    first: CLEAR_ITEMS_FIRST,
+    min: CLEAR_ITEMS_MIN,
+    max: STEP_ITEMS,
+  });
 
   constructor(database: Database, clock: Clock, timeoutMs: number) {
     this.#database = database;
@@ -69,18 +71,11 @@ export class Sweep {
     if (this.#clock.monotonic() - oldest.at < this.#graceMs) return claimed;
     const start = this.#clock.monotonic();
     if (!(await this.#clear(oldest, deadline))) this.#claims.shift();
-    await this.#rest(this.#clock.monotonic() - start, deadline);
-    return true;
-  }
-
-  /** Leaves MongoDB to others for as long as it has just been kept busy, and fits the next step. */
-  async #rest(tookMs: number, deadline: Deadline): Promise<void> {
-    if (tookMs > 2 * CLEAR_MS) {
-      this.#clearItems = Math.max(CLEAR_ITEMS_MIN, Math.floor(this.#clearItems / 2));
-    } else if (tookMs < CLEAR_MS) {
-      this.#clearItems = Math.min(STEP_ITEMS, this.#clearItems * 2);
-    }
+    const tookMs = this.#clock.monotonic() - start;
+    this.#clearSize.learn(tookMs);
+    // Leaves MongoDB to others for as long as it has just been kept busy.
     await deadline.pause(tookMs);
+    return true;
   }
 
   /** Claims what nobody has claimed, or whoever did has gone. Answers true where there was much. */
@@ -109,7 +104,7 @@ export class Sweep {
   /** Clears a little of what a claim holds. Answers false where nothing is left of it. */
   async #clear({ id, clearedFrom }: Claim, deadline: Deadline): Promise<boolean> {
     const { segments } = this.#database.names;
-    const limit = this.#clearItems;
+    const limit = this.#clearSize.items;
     const held = await this.#find({ filter: { t: id }, limit }, deadline);
     if (held.length === 0) return false;
     const tombstones = held.filter((document) => document.c === 0);

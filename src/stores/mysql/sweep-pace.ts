@@ -1,31 +1,28 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { StepSize } from "../shared/step-size.ts";
 
-/** Rows that one step removes of each kind, at most and at least. */
+/** Rows that one step removes of each kind: the most take 10 ms on an idle machine. */
 const ROWS_MAX = 500;
 const ROWS_MIN = 200;
-
-/** How long a step should take, in milliseconds; 500 small rows take about as long on an idle machine. */
-const STEP_MS_TARGET = 10;
 
 /** Longest pause after a step, in milliseconds. */
 const PAUSE_MS_MAX = 100;
 
 /**
- * How much one step of housekeeping does. A database that is busy takes longer over the same rows, so
- * steps grow smaller there and pauses longer: housekeeping takes at most half of one of its threads.
+ * How much one step of housekeeping does, and how long it pauses after: it takes at most half of one of
+ * the database's threads.
  */
 export class SweepPace {
-  #rows = ROWS_MAX;
+  readonly #size = new StepSize({ first: ROWS_MAX, min: ROWS_MIN, max: ROWS_MAX });
 
   /** How many rows the next step may remove. */
   get rows(): number {
-    return this.#rows;
+    return this.#size.items;
   }
 
   /** Learns how long a step took. */
   learn(stepMs: number): void {
-    if (stepMs > 2 * STEP_MS_TARGET) this.#rows = Math.max(ROWS_MIN, Math.floor(this.#rows / 2));
-    else if (stepMs < STEP_MS_TARGET) this.#rows = Math.min(ROWS_MAX, this.#rows * 2);
+    this.#size.learn(stepMs);
   }
 
   /** Waits for as long as the step before it took. */
