@@ -12,6 +12,18 @@ export function failsWith(code: ErrorCode, applied: "no" | "unknown" = "no") {
   };
 }
 
+/**
+ * How a write failed while its back end went away. What was sent just before may have been applied, so
+ * either way is right; any other failure is the test's own.
+ */
+export function outageOf(error: unknown): "store_unavailable" | "outcome_unknown" {
+  if (error instanceof StateError) {
+    if (error.code === "outcome_unknown" && error.applied === "unknown") return error.code;
+    if (error.code === "store_unavailable" && error.applied === "no") return error.code;
+  }
+  throw error;
+}
+
 /** Keeps what is logged, to be looked at. */
 export class RecordedLog implements Log {
   readonly lines: { readonly level: string; readonly fields: object; readonly message: string }[] =
