@@ -20,6 +20,7 @@ export interface Fill {
 const CONNECTIONS = 64;
 /** wrk counts whole seconds; it is stopped long before these are over. */
 const SECONDS_MAX = 3600;
+const STOP_EVERY_MS = 50;
 /** Every value is a piece of this text, so that a back end can't pack them small. */
 const TEXT = valueOf("filler", 65_536);
 
@@ -62,12 +63,14 @@ export async function fill(
   const end = (): void => void child.kill("SIGKILL");
   process.once("exit", end);
   let output = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    output += chunk.toString();
+  // One signal may come just before wrk goes to sleep for all its seconds, and would not wake it.
+  const stopping = setInterval(() => {
     if (output.includes("FILLED\n")) child.kill("SIGINT");
-  });
+  }, STOP_EVERY_MS);
+  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (output += chunk.toString()));
   const [code] = (await once(child, "close")) as [number | null];
+  clearInterval(stopping);
   process.removeListener("exit", end);
   if (code !== 0) throw new Error(`wrk ended with ${code}: ${output}`);
   const fault = faultOf({ ...parseWrkOutput(output), generatorCpuUs: 0 });
