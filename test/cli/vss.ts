@@ -2,6 +2,7 @@ import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { endWithThis } from "../servers/children.ts";
 import { waitUntil } from "../servers/process.ts";
 
 /** The command line of this checkout. */
@@ -37,10 +38,7 @@ export class VssProcess {
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => (this.stdout += text));
     this.#child.stderr.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
     this.#exit = once(this.#child, "close");
-    // A test that dies must not leave its processes behind.
-    const end = (): void => void this.#child.kill("SIGKILL");
-    process.once("exit", end);
-    this.#child.once("close", () => process.removeListener("exit", end));
+    endWithThis(this.#child);
   }
 
   get pid(): number {

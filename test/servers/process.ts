@@ -1,10 +1,11 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, open, readFile, rm } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { endWithThis } from "./children.ts";
+export { freePort } from "./free-port.ts";
 
 /** A real back end that a test started, and may hurt. */
 export interface TestServer {
@@ -22,17 +23,6 @@ export interface TestServer {
   stop(): Promise<void>;
 }
 
-/** A loopback port that nothing listens on at the moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
 /** Makes a folder of its own below another, which is the system's for such things unless told. */
 export async function temporaryFolder(name: string, below = tmpdir()): Promise<string> {
   return mkdtemp(join(below, `vss-test-${name}-`));
@@ -42,11 +32,14 @@ export async function removeFolder(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 }
 
-/** Polls until `check` answers true; throws with `what` after `timeoutMs`. */
+/**
+ * Polls until `check` answers true; throws with `what` after `timeoutMs`. That is for what never comes:
+ * long enough for a machine that has a tenth of a processor left.
+ */
 export async function waitUntil(
   what: string,
   check: () => Promise<boolean> | boolean,
-  timeoutMs = 30_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await check())) {
@@ -54,6 +47,9 @@ export async function waitUntil(
     await sleep(20);
   }
 }
+
+/** A first start makes a database, which takes a slow disk long. */
+const START_TIMEOUT_MS = 120_000;
 
 /** A child process whose output goes to a file, which is shown when it fails to come up. */
 export class ServerProcess {
@@ -78,16 +74,14 @@ export class ServerProcess {
     let failure: Error | undefined;
     child.once("error", (error) => (failure = error));
     this.#child = child;
-    // A test that dies must not leave its servers behind.
-    const end = (): void => void child.kill("SIGKILL");
-    process.once("exit", end);
-    child.once("exit", () => process.removeListener("exit", end));
+    endWithThis(child);
+    const check = async (): Promise<boolean> => {
+      if (failure !== undefined) throw failure;
+      if (child.exitCode !== null) throw new Error(`exit code ${child.exitCode}`);
+      return isUp();
+    };
     try {
-      await waitUntil(`start of ${this.#command}`, async () => {
-        if (failure !== undefined) throw failure;
-        if (child.exitCode !== null) throw new Error(`exit code ${child.exitCode}`);
-        return isUp();
-      });
+      await waitUntil(`start of ${this.#command}`, check, START_TIMEOUT_MS);
     } catch (error) {
       child.kill("SIGKILL");
       const text = await readFile(this.#logFile, "utf8").catch(() => "");
