@@ -36,6 +36,8 @@ export type Beside =
   /** Servers written by hand, and peers. */
   | "others"
   | "nothing"
+  /** Our server with two processes behind one port. */
+  | "workers"
   /** Our server from another checkout of this repository, and perhaps ours from another, too. */
   | { readonly base: string; readonly ours: string | undefined };
 
@@ -60,6 +62,12 @@ export async function startGroup(name: GroupName, beside: Beside): Promise<Group
     if (revisions !== undefined) {
       const base = { storeUrl: backEnd.storeUrl(), name: "base", root: revisions.base } as const;
       contenders.push(keep(await startOurs(base)));
+    }
+    if (beside === "workers") {
+      const args = ["--workers", "2"];
+      contenders.push(
+        keep(await startOurs({ storeUrl: backEnd.storeUrl(), name: "workers", args })),
+      );
     }
     const others = beside === "others" ? backEnd.others : [];
     for (const startOther of others) contenders.push(keep(await startOther()));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isWhole, OptionsError, parseOptions } from "./options.ts";
-import { planCells } from "./plan.ts";
+import { planCells, planMatrix } from "./plan.ts";
 
 test("without options every store and load is measured, and growth is left out", () => {
   const options = parseOptions([]);
@@ -38,20 +38,25 @@ test("given sizes and connections are measured for every load that is asked for"
   );
 });
 
-test("--full measures GET and PUT at every size and number of connections, each once", () => {
-  const cells = planCells(parseOptions(["--full"])).filter(({ load }) => load === "put");
-  const shapes = cells.map((cell) => `${cell.connections}x${cell.valueBytes}`);
-  assert.equal(shapes.length, 12);
-  assert.equal(new Set(shapes).size, 12);
+test("loads and matrix together have GET and PUT at every size and number of connections, once", () => {
+  const options = parseOptions([]);
+  const cells = [...planCells(options), ...planMatrix(options)];
+  for (const load of ["get", "put"]) {
+    const shapes = cells
+      .filter((cell) => cell.load === load)
+      .map((cell) => `${cell.connections}x${cell.valueBytes}`);
+    assert.equal(shapes.length, 12);
+    assert.equal(new Set(shapes).size, 12);
+  }
 });
 
 test("the page takes a run of all but growth, or a whole part, and nothing narrower", () => {
   const whole = (...args: string[]): boolean => isWhole(parseOptions(args));
   assert.ok(whole());
-  assert.ok(whole("--full"));
   assert.ok(whole("--rounds", "1"));
   assert.ok(whole("--only", "growth"));
   assert.ok(whole("--only", "watch"));
+  assert.ok(whole("--only", "matrix,workers"));
   assert.ok(!whole("--only", "put"));
   assert.ok(!whole("--only", "growth,put"));
   assert.ok(!whole("--only", "growth", "--stores", "redis"));

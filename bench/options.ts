@@ -5,7 +5,7 @@ export const STORE_NAMES = ["memory", "sqlite", "redis", "mariadb", "mongodb"] a
 export type StoreName = (typeof STORE_NAMES)[number];
 
 /** What is measured besides single requests under load. */
-export const EXTRA_NAMES = ["peers", "watch", "growth"] as const;
+export const EXTRA_NAMES = ["peers", "watch", "matrix", "workers", "growth"] as const;
 export type ExtraName = (typeof EXTRA_NAMES)[number];
 
 export interface BenchOptions {
@@ -16,7 +16,6 @@ export interface BenchOptions {
   readonly sizes: readonly number[] | undefined;
   readonly seconds: number;
   readonly rounds: number;
-  readonly full: boolean;
   /** The revisions to compare: one with the working tree, or two with each other. */
   readonly compare: readonly string[];
   /** Where the result goes as JSON, beside docs/ where the run is a whole one. */
@@ -30,8 +29,8 @@ export const USAGE = `npm run bench -- [options]
 
 Starts back ends, our server, a bare node:http server, servers written by hand and peers on loopback,
 loads them with wrk and prints what each took. Without options it takes about 12 minutes and writes
-docs/benchmarks.md; --only growth writes the other part of that page, in about 25 minutes. Any option
-that narrows either only prints.
+docs/benchmarks.md; --only matrix, workers or growth writes another part of that page. Any option that
+narrows a part only prints it.
 
   --only get,put,…      loads: ${LOAD_NAMES.join(", ")}; and ${EXTRA_NAMES.join(", ")}
   --stores a,b,…        stores: ${STORE_NAMES.join(", ")} (mysql means mariadb)
@@ -39,12 +38,21 @@ that narrows either only prints.
   --rounds N            rounds of each load (3)
   --connections 1,64    connections at once (64; GET and PUT also with 1)
   --sizes 100,1024      bytes of a value (100)
-  --full                every size, every number of connections, and growth; takes over an hour
+
+  peers                 etcd and NATS (measured unless told otherwise)
+  watch                 one writer, 1 to 2,000 watchers (measured unless told otherwise)
+  matrix                GET and PUT at every size and number of connections; about 8 minutes
+  workers               GET and PUT with two server processes behind one port; about 3 minutes
+  growth                up to a million keys, and versions of one key; about 25 minutes
+
   --compare REV [REV]   compares a revision with the working tree, or two revisions
   --json FILE           writes the result there as well
   --against FILE        prints the ratio to an earlier result
   --help                prints this
 `;
+
+/** The others take longer than all of this together, and are asked for. */
+const DEFAULT_EXTRAS: ReadonlySet<ExtraName> = new Set(["peers", "watch"]);
 
 /** A mistake on the command line; the message is all there is to say. */
 export class OptionsError extends Error {}
@@ -57,17 +65,15 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   }
   const only = values.only === undefined ? undefined : names(values.only, ONLY_NAMES, "--only");
   const stores = (values.stores ?? STORE_NAMES.join(",")).replaceAll("mysql", "mariadb");
-  const full = values.full ?? false;
   return {
     loads: LOAD_NAMES.filter((name) => only?.includes(name) ?? true),
     stores: names(stores, STORE_NAMES, "--stores"),
-    extras: EXTRA_NAMES.filter((name) => only?.includes(name) ?? (full || name !== "growth")),
+    extras: EXTRA_NAMES.filter((name) => only?.includes(name) ?? DEFAULT_EXTRAS.has(name)),
     connections:
       values.connections === undefined ? undefined : numbers(values.connections, "--connections"),
     sizes: values.sizes === undefined ? undefined : numbers(values.sizes, "--sizes"),
     seconds: oneNumber(values.seconds ?? "1", "--seconds"),
     rounds: oneNumber(values.rounds ?? "3", "--rounds"),
-    full,
     compare,
     json: values.json,
     against: values.against,
@@ -75,10 +81,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   };
 }
 
-/**
- * Whether the run measures whole parts of the page, so that they may be written: all but growth, which
- * takes as long again, or growth or watches by themselves.
- */
+/** Whether the run measures whole parts of the page, so that they may be written. */
 export function isWhole(options: BenchOptions): boolean {
   const { loads, stores, connections, sizes, extras } = options;
   if (stores.length < STORE_NAMES.length || connections !== undefined || sizes !== undefined) {
@@ -117,7 +120,6 @@ function parseKnown(argv: readonly string[]) {
       rounds: STRING,
       connections: STRING,
       sizes: STRING,
-      full: BOOLEAN,
       compare: STRING,
       json: STRING,
       against: STRING,

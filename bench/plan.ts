@@ -6,6 +6,8 @@ export const CONNECTIONS_DEFAULT = 64;
 export const VALUE_BYTES_DEFAULT = 100;
 const CONNECTIONS_ALL = [1, 16, 64, 256];
 const VALUE_BYTES_ALL = [100, 1024, 65_536];
+/** What shows whether several processes do more than one. */
+const WORKERS_LOADS = ["get", "put"] as const;
 
 /** The loads that targets are set for get all rounds; the others half of them. */
 const MAIN_LOADS: ReadonlySet<LoadName> = new Set(["get", "put", "hot"]);
@@ -15,9 +17,8 @@ const FIRST_LOADS: ReadonlySet<LoadName> = new Set(["get", "put"]);
 /** The loads whose figures are shown at every size and number of connections. */
 const MATRIX_LOADS: ReadonlySet<LoadName> = new Set(["get", "put"]);
 
-/** Whether a figure belongs to the main tables: the others are of the sizes and connections. */
-export function isMainShape(shape: Pick<CellPlan, "connections" | "valueBytes">): boolean {
-  const { connections, valueBytes } = shape;
+/** Whether the main tables have it: the matrix then leaves it out. */
+function isMainShape({ connections, valueBytes }: Shape): boolean {
   return (
     valueBytes === VALUE_BYTES_DEFAULT && (connections === CONNECTIONS_DEFAULT || connections === 1)
   );
@@ -33,6 +34,20 @@ export function planPeers(options: BenchOptions): readonly CellPlan[] {
   const wanted = options.loads.length === 0 ? [...PEER_LOADS] : options.loads;
   const loads = wanted.filter((load) => PEER_LOADS.has(load));
   return plan(loads, shapesOf(options).slice(0, 1), options.rounds);
+}
+
+/** GET and PUT at every size and number of connections that {@link planCells} leaves out. */
+export function planMatrix({ rounds }: BenchOptions): readonly CellPlan[] {
+  const shapes = VALUE_BYTES_ALL.flatMap((valueBytes) =>
+    CONNECTIONS_ALL.map((connections): Shape => ({ connections, valueBytes, loads: "matrix" })),
+  );
+  const wanted = shapes.filter((shape) => !isMainShape(shape));
+  return plan([...MATRIX_LOADS], wanted, rounds);
+}
+
+/** What to measure on one server process and on two behind one port. */
+export function planWorkers({ rounds }: BenchOptions): readonly CellPlan[] {
+  return plan(WORKERS_LOADS, [MAIN_SHAPE], rounds);
 }
 
 function plan(
@@ -66,8 +81,14 @@ interface Shape {
   readonly loads: "all" | "matrix";
 }
 
+const MAIN_SHAPE: Shape = {
+  connections: CONNECTIONS_DEFAULT,
+  valueBytes: VALUE_BYTES_DEFAULT,
+  loads: "all",
+};
+
 function shapesOf(options: BenchOptions): readonly Shape[] {
-  const { connections, sizes, full } = options;
+  const { connections, sizes } = options;
   if (connections !== undefined || sizes !== undefined) {
     return (connections ?? [CONNECTIONS_DEFAULT]).flatMap((count) =>
       (sizes ?? [VALUE_BYTES_DEFAULT]).map((valueBytes) => ({
@@ -77,20 +98,7 @@ function shapesOf(options: BenchOptions): readonly Shape[] {
       })),
     );
   }
-  const main: Shape = {
-    connections: CONNECTIONS_DEFAULT,
-    valueBytes: VALUE_BYTES_DEFAULT,
-    loads: "all",
-  };
-  const counts = full ? CONNECTIONS_ALL : [1];
-  const others = counts.flatMap((count) =>
-    (full ? VALUE_BYTES_ALL : [VALUE_BYTES_DEFAULT])
-      .map((valueBytes): Shape => ({ connections: count, valueBytes, loads: "matrix" }))
-      .filter(
-        (shape) => shape.connections !== main.connections || shape.valueBytes !== main.valueBytes,
-      ),
-  );
-  return [main, ...others];
+  return [MAIN_SHAPE, { ...MAIN_SHAPE, connections: 1, loads: "matrix" }];
 }
 
 function halfOf(rounds: number): number {

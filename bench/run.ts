@@ -1,5 +1,5 @@
 import type { GroupName } from "./back-ends.ts";
-import { startGroup, type Group, type GroupFacts } from "./groups.ts";
+import { startGroup, type Beside, type Group, type GroupFacts } from "./groups.ts";
 import { measureDelete, type DeleteRow } from "./loads/delete.ts";
 import { GROWTH_SIZES, measureGrowth, oneName, type GrowthRow } from "./loads/growth.ts";
 import { measureWatch, type WatchRow } from "./loads/watch.ts";
@@ -7,12 +7,11 @@ import { startOurs } from "./peers/ours.ts";
 import { runCell, type CellPlan, type RunTools } from "./measure/run-cells.ts";
 import type { RunInfo } from "./measure/run-info.ts";
 import type { BenchOptions, StoreName } from "./options.ts";
-import { isMainShape, planCells, planPeers } from "./plan.ts";
+import { planCells, planMatrix, planPeers, planWorkers } from "./plan.ts";
 import type { BenchResult, Part } from "./report/result-file.ts";
 import type { Cell } from "./report/results.ts";
 
-const WATCHERS_DEFAULT = [1, 1_000];
-const WATCHERS_ALL = [1, 10, 100, 1_000, 2_000];
+const WATCHERS = [1, 100, 1_000, 2_000];
 const WATCH_WRITES = 20;
 /** Long enough for a thousand deliveries, so that one write does not wait for the one before. */
 const WATCH_EVERY_MS = 200;
@@ -23,18 +22,29 @@ export async function runBench(
   run: RunInfo,
   tools: RunTools,
 ): Promise<BenchResult> {
-  const cells: Cell[] = [];
+  const loads: Cell[] = [];
+  const matrix: Cell[] = [];
+  const workers: Cell[] = [];
   const watch: WatchRow[] = [];
   const growth: GrowthRow[] = [];
   const deletes: DeleteRow[] = [];
   const facts: GroupFacts[] = [];
+  const { extras } = options;
   for (const name of groupsOf(options)) {
     const plans = name === "peers" ? planPeers(options) : planCells(options);
     const measured = await measureGroup(name, plans, { options, tools });
     facts.push(measured.facts);
-    cells.push(...measured.cells);
+    loads.push(...measured.cells);
     watch.push(...measured.watch);
-    if (name !== "peers" && options.extras.includes("growth")) {
+    if (name === "peers") continue;
+    if (extras.includes("matrix")) {
+      matrix.push(...(await runCells(name, planMatrix(options), { beside: "nothing", tools })));
+    }
+    // In memory there is one process, or there are several states.
+    if (extras.includes("workers") && name !== "memory") {
+      workers.push(...(await runCells(name, planWorkers(options), { beside: "workers", tools })));
+    }
+    if (extras.includes("growth")) {
       const grown = await growStore(name, options, tools);
       growth.push(...grown.growth);
       deletes.push(grown.deleted);
@@ -43,11 +53,9 @@ export async function runBench(
   const full: RunInfo = { ...run, groups: facts };
   return {
     format: 1,
-    loads: partOf(full, cells.filter(isMainShape)),
-    matrix: partOf(
-      full,
-      cells.filter((cell) => !isMainShape(cell)),
-    ),
+    loads: partOf(full, loads),
+    matrix: partOf(full, matrix),
+    workers: partOf(full, workers),
     watch: partOf(full, watch),
     growth: partOf(full, growth),
     deletes: partOf(full, deletes),
@@ -77,7 +85,7 @@ async function measureGroup(
   try {
     const isWatched = name !== "peers" && options.extras.includes("watch");
     // Watchers come first: what a load has left in memory would hide what they take.
-    const watch = isWatched ? await watchAll(group, options, tools) : [];
+    const watch = isWatched ? await watchAll(group, tools) : [];
     const cells: Cell[] = [];
     for (const plan of plans) cells.push(...(await runCell(group, plan, tools)));
     return { facts: group.facts, cells, watch };
@@ -86,18 +94,30 @@ async function measureGroup(
   }
 }
 
-async function watchAll(
-  group: Group,
-  { full }: BenchOptions,
-  { say }: RunTools,
-): Promise<readonly WatchRow[]> {
+/** Starts a group anew, and runs some loads on it. */
+async function runCells(
+  name: StoreName,
+  plans: readonly CellPlan[],
+  { beside, tools }: { readonly beside: Beside; readonly tools: RunTools },
+): Promise<readonly Cell[]> {
+  const group = await startGroup(name, beside);
+  try {
+    const cells: Cell[] = [];
+    for (const plan of plans) cells.push(...(await runCell(group, plan, tools)));
+    return cells;
+  } finally {
+    await group.stop();
+  }
+}
+
+async function watchAll(group: Group, { say }: RunTools): Promise<readonly WatchRow[]> {
   const rows: WatchRow[] = [];
   const { name, ours, storeUrl } = group;
   // What is written in one process has to reach the watchers of another.
   const other = name === "memory" ? undefined : await startOurs({ storeUrl });
   const servers = { watched: ours, written: other ?? ours };
   try {
-    for (const watchers of full ? WATCHERS_ALL : WATCHERS_DEFAULT) {
+    for (const watchers of WATCHERS) {
       const shape = { watchers, writes: WATCH_WRITES, everyMs: WATCH_EVERY_MS };
       const row = await measureWatch(name, servers, shape);
       const [p50, p99] = [row.p50Us, row.p99Us].map((us) => (us / 1000).toFixed(1));

@@ -167,7 +167,7 @@ async function oneRound(runner: Runner, plan: TurnsPlan, tools: RunTools): Promi
 }
 
 /** Of these nothing may ever be wrong. */
-const OWN: ReadonlySet<ContenderName> = new Set(["bare", "ours", "base"]);
+const OWN: ReadonlySet<ContenderName> = new Set(["bare", "ours", "base", "workers"]);
 
 function describe({ contender, rate, share, faults }: Cell): string {
   const relative = contender === "bare" ? "" : ` = ${share.toFixed(2)}`;

@@ -17,7 +17,21 @@ const SYSTEM_TICKS = 12;
 const CHILDREN_USER_TICKS = 13;
 const CHILDREN_SYSTEM_TICKS = 14;
 
+/** Of a process and its children. */
 export async function usageOf(pid: number): Promise<Usage> {
+  const usages = await Promise.all((await familyOf(pid)).map(usageOfOne));
+  return {
+    cpuUs: usages.reduce((sum, { cpuUs }) => sum + cpuUs, 0),
+    peakBytes: usages.reduce((sum, { peakBytes }) => sum + peakBytes, 0),
+  };
+}
+
+async function familyOf(pid: number): Promise<readonly number[]> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return [pid, ...children.split(" ").filter(Boolean).map(Number)];
+}
+
+async function usageOfOne(pid: number): Promise<Usage> {
   const [stat, status] = await Promise.all([
     readFile(`/proc/${pid}/stat`, "utf8"),
     readFile(`/proc/${pid}/status`, "utf8"),
@@ -25,9 +39,11 @@ export async function usageOf(pid: number): Promise<Usage> {
   return { cpuUs: ticksOf(stat, [USER_TICKS, SYSTEM_TICKS]) * TICK_US, peakBytes: peakOf(status) };
 }
 
-/** Lets the peak start over at what the process has resident now. */
+/** Lets the peak of a process and its children start over at what they have resident now. */
 export async function resetPeak(pid: number): Promise<void> {
-  await writeFile(`/proc/${pid}/clear_refs`, "5");
+  await Promise.all(
+    (await familyOf(pid)).map(async (one) => writeFile(`/proc/${one}/clear_refs`, "5")),
+  );
 }
 
 /** Processor time, in microseconds, of all children of this process that have ended. */

@@ -8,14 +8,22 @@ import { WireClient, type WireRequest } from "../loads/wire.ts";
 export interface Contender {
   readonly name: ContenderName;
   readonly port: number;
-  /** Its own process, whose processor time and memory are reported. */
+  /** Its own process: its processor time and memory are reported, with those of its children. */
   readonly pid: number;
   readonly surface: Surface;
   stop(): Promise<void>;
 }
 
-/** `base` is the other revision in a comparison. */
-export type ContenderName = "bare" | "ours" | "base" | "naive" | "webdis" | "etcd" | "nats";
+/** `base` is the other revision in a comparison, `workers` our server with two processes. */
+export type ContenderName =
+  | "bare"
+  | "ours"
+  | "base"
+  | "workers"
+  | "naive"
+  | "webdis"
+  | "etcd"
+  | "nats";
 
 /** How a contender is asked, and how its answers are read. Undefined: it can't do that. */
 export interface Surface {

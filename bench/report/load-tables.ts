@@ -1,6 +1,6 @@
 import { LOAD_NAMES, LOAD_TITLES, type LoadName } from "../loads/load.ts";
 import { STORE_NAMES } from "../options.ts";
-import { findCell, type Cell } from "./results.ts";
+import { findCell, shareOf, type Cell } from "./results.ts";
 import { formatCount, formatMs, formatShare, type Table } from "./table.ts";
 import type { Target } from "./targets.ts";
 
@@ -79,6 +79,33 @@ export function matrixTable(cells: readonly Cell[], load: LoadName): Table {
     }),
   ]);
   return { headers: ["answers/s (share of bare), p99", ...stores], rows };
+}
+
+/** One process of our server, and two behind one port. */
+export function workersTable(cells: readonly Cell[]): Table {
+  const rows = workersPairs(cells).map(({ one, two }) => [
+    `${one.group}: ${LOAD_TITLES[one.load]}`,
+    ...[one, two].map((cell) => `${formatCount(cell.rate)} (${formatShare(cell.share)})`),
+    formatShare(shareOf(two.rates, one.rates)),
+    ...[one, two].map((cell) => formatCount(cell.cpuSecondsPerMillion)),
+  ]);
+  return {
+    headers: ["answers/s (share of bare)", "1 process", "2", "times", "CPU s per million", "of 2"],
+    rows,
+  };
+}
+
+/** Each load that both one process and two were measured under. */
+export function workersPairs(
+  cells: readonly Cell[],
+): readonly { readonly one: Cell; readonly two: Cell }[] {
+  return cells
+    .filter(({ contender }) => contender === "ours")
+    .flatMap((one) => {
+      const { group, load } = one;
+      const two = findCell(cells, { group, load, contender: "workers" });
+      return two === undefined ? [] : [{ one, two }];
+    });
 }
 
 function shapeOf({ connections, valueBytes }: Cell): string {

@@ -5,6 +5,7 @@ export const CONTENDER_NOTES: Readonly<Record<ContenderName, string>> = {
   bare: "`node:http` alone: reads the request, answers the bytes that ours answered, keeps nothing. The limit.",
   ours: "One process of this server.",
   base: "One process of this server, at the other revision.",
+  workers: "This server with `--workers 2`: two processes behind one port.",
   naive:
     "A Fastify server as one would write it in an afternoon: one call to the back end per request, with the same driver. " +
     "It keeps no time, digest or feed, takes no conditions, and a lost answer leaves its caller in doubt. " +

@@ -18,12 +18,19 @@ import {
   matrixTable,
   overviewTable,
   targetTable,
+  workersTable,
 } from "./load-tables.ts";
 import { CONTENDER_NOTES } from "./notes.ts";
 import type { BenchResult, Part } from "./result-file.ts";
 import type { Cell } from "./results.ts";
 import { toMarkdown } from "./table.ts";
-import { judgeTargets, type Target } from "./targets.ts";
+import {
+  hasCoresToSpare,
+  judgeTargets,
+  judgeWorkers,
+  WORKERS_TIMES,
+  type Target,
+} from "./targets.ts";
 
 /** Which file the page shows as a chart, where it has one. */
 type ChartLine = (file: string) => readonly string[];
@@ -38,6 +45,7 @@ export function renderPage(result: BenchResult, charts: readonly Chart[]): strin
     intro(),
     ...(result.loads === undefined ? [] : loadSections(result.loads, chart)),
     ...(result.matrix === undefined ? [] : matrixSection(result, result.matrix, chart)),
+    ...(result.workers === undefined ? [] : workersSection(result.workers)),
     ...(result.watch === undefined ? [] : watchSection(result.watch, chart)),
     ...(result.growth === undefined ? [] : growthSection(result.growth, chart)),
     ...(result.deletes === undefined ? [] : deleteSection(result.deletes)),
@@ -130,6 +138,21 @@ function matrixSection(
   ];
 }
 
+function workersSection(part: Part<Cell>): readonly string[] {
+  const { cores } = part.run;
+  const spare = hasCoresToSpare(part.run)
+    ? ""
+    : ` This machine has ${cores} cores, which wrk and the back end want too: nothing is left for a
+second process, and what is aimed for, ${WORKERS_TIMES} times on a machine with cores to spare, can't be judged here.`;
+  return [
+    `## Two processes behind one port
+
+\`vss serve --workers 2\` beside one process, 64 connections, 100-byte values.${spare}`,
+    toMarkdown(workersTable(part.rows)),
+    runLines(part),
+  ];
+}
+
 function watchSection(
   part: NonNullable<BenchResult["watch"]>,
   chart: ChartLine,
@@ -180,6 +203,7 @@ with it and just before it.`,
 function targetSection(result: BenchResult): string {
   const targets: readonly Target[] = [
     ...judgeTargets([...(result.loads?.rows ?? []), ...(result.matrix?.rows ?? [])]),
+    ...judgeWorkers(result.workers),
     ...judgeGrowth(result.growth?.rows ?? []),
     ...judgeWatch(result.watch?.rows ?? []),
     ...judgeDeletes(result.deletes?.rows ?? []),

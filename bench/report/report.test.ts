@@ -154,6 +154,20 @@ test("the page shows every part with its run, what is met, missed and wrong", ()
   assert.match(renderPage(busy, []), /busy: do not trust/);
 });
 
+test("two processes are judged where there are cores for them, and told of where not", () => {
+  const two: Cell = { ...CELL, contender: "workers", rates: [7500, 9000], share: 0.7 };
+  const workers = { run: RUN, rows: [CELL, two] };
+  const small = renderPage({ ...EMPTY_RESULT, workers }, []);
+  assert.match(small, /\| mariadb: PUT, 1,000 keys \| 5,000 \(0\.50\) \| .* \| 1\.50 \|/);
+  assert.match(small, /This machine has 2 cores[^]*\n0 of 0 figures/);
+  const large = renderPage(
+    { ...EMPTY_RESULT, workers: { ...workers, run: { ...RUN, cores: 4 } } },
+    [],
+  );
+  assert.match(large, /two processes, times one \| mariadb \| 1\.50 \| 1\.50 \| met \|/);
+  assert.doesNotMatch(large, /can't be judged/);
+});
+
 test("a page of nothing and a summary of nothing hold no figures", () => {
   assert.match(renderPage(EMPTY_RESULT, []), /0 of 0 figures are met/);
   assert.equal(summarize(EMPTY_RESULT), "");
@@ -195,7 +209,7 @@ test("a comparison takes the median of the rounds' ratios and says what got wors
 
 test("the command is told without the names of files", () => {
   assert.equal(commandOf([]), "npm run bench");
-  assert.equal(commandOf(["--full", "--json", "/x/y"]), "npm run bench -- --full");
+  assert.equal(commandOf(["--rounds", "1", "--json", "/x/y"]), "npm run bench -- --rounds 1");
 });
 
 test("an earlier result is compared cell by cell", () => {

@@ -15,6 +15,8 @@ export interface BenchResult {
   readonly loads: Part<Cell> | undefined;
   /** Other sizes and numbers of connections. */
   readonly matrix: Part<Cell> | undefined;
+  /** One server process beside two behind one port. */
+  readonly workers: Part<Cell> | undefined;
   readonly watch: Part<WatchRow> | undefined;
   readonly growth: Part<GrowthRow> | undefined;
   readonly deletes: Part<DeleteRow> | undefined;
@@ -29,6 +31,7 @@ export const EMPTY_RESULT: BenchResult = {
   format: 1,
   loads: undefined,
   matrix: undefined,
+  workers: undefined,
   watch: undefined,
   growth: undefined,
   deletes: undefined,
@@ -53,6 +56,7 @@ export function mergeResults(older: BenchResult, newer: BenchResult): BenchResul
     format: 1,
     loads: newer.loads ?? older.loads,
     matrix: newer.matrix ?? older.matrix,
+    workers: newer.workers ?? older.workers,
     watch: newer.watch ?? older.watch,
     growth: newer.growth ?? older.growth,
     deletes: newer.deletes ?? older.deletes,

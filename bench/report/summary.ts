@@ -8,11 +8,18 @@ import {
   watchTable,
 } from "./growth-tables.ts";
 import { LOAD_TITLES } from "../loads/load.ts";
-import { byLoad, contenderTable, faultLines, overviewTable, targetTable } from "./load-tables.ts";
+import {
+  byLoad,
+  contenderTable,
+  faultLines,
+  overviewTable,
+  targetTable,
+  workersTable,
+} from "./load-tables.ts";
 import type { BenchResult } from "./result-file.ts";
 import type { Cell } from "./results.ts";
 import { toText, type Table } from "./table.ts";
-import { judgeTargets } from "./targets.ts";
+import { judgeTargets, judgeWorkers } from "./targets.ts";
 
 function connectionsOf({ connections }: Cell): string {
   return connections === 1 ? "one connection" : `${connections} connections`;
@@ -37,6 +44,7 @@ export function summarize(result: BenchResult): string {
     }
   }
   add("Our server", overviewTable(cells));
+  add("Two processes behind one port", workersTable(result.workers?.rows ?? []));
   add("Watch", watchTable(result.watch?.rows ?? []));
   const growth = result.growth?.rows ?? [];
   add("Growth by keys", growthTable(growth, "keys"));
@@ -45,6 +53,7 @@ export function summarize(result: BenchResult): string {
   add("Bytes", sizesTable(growth));
   const targets = [
     ...judgeTargets(cells),
+    ...judgeWorkers(result.workers),
     ...judgeGrowth(growth),
     ...judgeWatch(result.watch?.rows ?? []),
     ...judgeDeletes(result.deletes?.rows ?? []),

@@ -1,4 +1,8 @@
 import { STORE_NAMES, type StoreName } from "../options.ts";
+import type { RunInfo } from "../measure/run-info.ts";
+import { LOAD_TITLES } from "../loads/load.ts";
+import { workersPairs } from "./load-tables.ts";
+import type { Part } from "./result-file.ts";
 import { findCell, shareOf, type Cell } from "./results.ts";
 
 /** One figure that is aimed for, and what a run measured. */
@@ -32,6 +36,11 @@ const OVER_ETCD_PUT_MONGODB = 1.2;
 const P99_OVER_P50 = 4;
 const ONE_CONNECTION_OVER_NAIVE = 1.05;
 
+/** How many times the rate of one process two of them reach, with cores to spare. */
+export const WORKERS_TIMES = 1.5;
+/** Two for our processes, one for the back end and one for the load generator. */
+const CORES_FOR_WORKERS = 4;
+
 const SHAPE = { connections: 64, valueBytes: 100 } as const;
 
 /** Every target that the cells of a run can say something about. */
@@ -44,6 +53,22 @@ export function judgeTargets(cells: readonly Cell[]): readonly Target[] {
     ...(["get", "put"] as const).map((load) => alone(cells, store, load)),
   ]);
   return targets.filter((target) => target !== undefined);
+}
+
+/** Whether a second process of our server has a core to run on. */
+export function hasCoresToSpare({ cores }: RunInfo): boolean {
+  return cores >= CORES_FOR_WORKERS;
+}
+
+/** Nothing where the machine has no cores to spare. */
+export function judgeWorkers(part: Part<Cell> | undefined): readonly Target[] {
+  if (part === undefined || !hasCoresToSpare(part.run)) return [];
+  return workersPairs(part.rows).map(({ one, two }) =>
+    atLeast(`${LOAD_TITLES[one.load]}: two processes, times one`, one.group, {
+      wanted: WORKERS_TIMES,
+      measured: shareOf(two.rates, one.rates),
+    }),
+  );
 }
 
 type Judge<L extends string> = (
@@ -115,7 +140,7 @@ const alone: Judge<"get" | "put"> = (cells, store, load) => {
 
 function atLeast(
   what: string,
-  store: StoreName,
+  store: string,
   figure: { readonly wanted: number; readonly measured: number },
 ): Target {
   const { wanted, measured } = figure;
