@@ -9,6 +9,7 @@ import { Exchange, type ServerContext } from "./exchange.ts";
 import { FailureLog } from "./failure-log.ts";
 import { overloaded } from "./load.ts";
 import { problemAnswer, toStateError } from "./problem.ts";
+import { Refusals } from "./refusals.ts";
 import type { Route } from "./route.ts";
 import { RouteTraffic } from "./traffic.ts";
 import { Turns, type Run } from "./turns.ts";
@@ -22,12 +23,14 @@ export class Dispatcher {
   readonly #context: ServerContext;
   readonly #logsRequests: boolean;
   readonly #failures: FailureLog;
+  readonly #refusals: Refusals;
   readonly #turns: Turns;
 
   constructor(context: ServerContext, options: { readonly logsRequests: boolean }) {
     this.#context = context;
     this.#logsRequests = options.logsRequests;
     this.#failures = new FailureLog(context);
+    this.#refusals = new Refusals(context.clock);
     this.#turns = new Turns(context.limits.pipelinedMax);
   }
 
@@ -60,21 +63,25 @@ export class Dispatcher {
       const exchange = new Exchange(request, response, context);
       const start = context.clock.monotonic();
       const isRefused = context.load.isFull && route.isAlwaysServed !== true;
-      context.load.inFlight += 1;
+      if (!isRefused) exchange.enter();
       response.on("close", () => {
         exchange.end();
         const ms = context.clock.monotonic() - start;
         traffic.record(response.statusCode, ms / 1000);
         if (this.#logsRequests) this.#logRequest(request, response.statusCode, ms);
       });
-      const refusal = isRefused ? overloaded() : unclear(request);
-      const answer = refusal === undefined ? route.handle(exchange) : Promise.reject(refusal);
+      const answer = isRefused ? this.#refuse(request) : handle(route, exchange);
       answer.then(
         (plain) => plain !== undefined && this.#send(exchange, plain),
         (error: unknown) => this.#fail(exchange, route, error),
       );
     };
     return (request, response) => this.#turns.take(request, response, run);
+  }
+
+  async #refuse({ socket }: IncomingMessage): Promise<never> {
+    await this.#refusals.wait(socket);
+    throw overloaded();
   }
 
   #send(exchange: Exchange, answer: Answer): void {
@@ -115,6 +122,11 @@ export class Dispatcher {
   #logRequest({ method, url }: IncomingMessage, status: number, ms: number): void {
     this.#context.log.info({ method, url, status, ms: Math.round(ms * 1000) / 1000 }, "request");
   }
+}
+
+function handle(route: Route, exchange: Exchange): ReturnType<Route["handle"]> {
+  const refusal = unclear(exchange.request);
+  return refusal === undefined ? route.handle(exchange) : Promise.reject(refusal);
 }
 
 /** Refuses what a proxy before this server may have read differently than `node:http` did. */

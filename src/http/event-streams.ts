@@ -65,7 +65,7 @@ export class EventStreams {
     const stream: Stream = { response, controller, stuck: 0 };
     response.on("close", () => this.#remove(stream));
     this.#add(stream);
-    exchange.becomeStream();
+    exchange.leave();
     try {
       await this.#pump(stream, open(controller.signal));
     } catch (error) {

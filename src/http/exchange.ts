@@ -37,8 +37,7 @@ export class Exchange {
   readonly response: ServerResponse;
   readonly server: ServerContext;
   #heldBytes = 0;
-  /** A watch stays open for hours, and is bounded by a count of its own. */
-  #isStream = false;
+  #isUnderWay = false;
   #cut: (() => void) | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, server: ServerContext) {
@@ -68,9 +67,16 @@ export class Exchange {
     this.server.load.heldBytes += bytes;
   }
 
-  /** Stops counting this exchange among the requests under way. */
-  becomeStream(): void {
-    this.#isStream = true;
+  /** Counts the exchange among the requests under way until it ends, or {@link leave} is called. */
+  enter(): void {
+    this.#isUnderWay = true;
+    this.server.load.inFlight += 1;
+  }
+
+  /** For a watch, which stays open for hours and is bounded by a count of its own. */
+  leave(): void {
+    if (!this.#isUnderWay) return;
+    this.#isUnderWay = false;
     this.server.load.inFlight -= 1;
   }
 
@@ -83,6 +89,6 @@ export class Exchange {
   end(): void {
     if (this.#cut !== undefined && !this.request.complete) this.#cut();
     this.server.load.heldBytes -= this.#heldBytes;
-    if (!this.#isStream) this.server.load.inFlight -= 1;
+    this.leave();
   }
 }

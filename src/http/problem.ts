@@ -1,9 +1,10 @@
 import { ERRORS, StateError, type ErrorCode } from "../errors.ts";
 import type { Answer } from "./answer.ts";
+import { RETRY_AFTER_MS } from "./refusals.ts";
 
 /** Seconds after which trying again is worth it; a store that needs its operator takes longer. */
 const RETRY_AFTER_SECONDS: Partial<Record<ErrorCode, number>> = {
-  overloaded: 1,
+  overloaded: RETRY_AFTER_MS / 1_000,
   shutting_down: 1,
   store_unavailable: 1,
   store_full: 30,

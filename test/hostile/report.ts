@@ -61,7 +61,7 @@ ${toTable(results)}
 
 A run fails where an answer is not among those that are meant, a 503 does not say when to come back, the
 server does not answer a put and a get within a second afterwards, or its memory passes the bound. The
-other client's p99 may be twice what it was and ${P99_MARGIN_MS} ms; more is told, and fails nothing, as
+other client's p99 is of what it was served, not of what was refused, and may be twice what it was and ${P99_MARGIN_MS} ms; more is told, and fails nothing, as
 other work on the machine makes it too.
 
 What the bound adds to the memory before:

@@ -7,6 +7,7 @@ const INTERVAL_MS = 5;
 /** What the well-behaved client saw since it was asked before. */
 export interface Seen {
   readonly requests: number;
+  /** Of all but what was refused: that came to nothing, soon or late. */
   readonly p99Ms: number;
   /** Answers 503. */
   readonly refused: number;
@@ -32,7 +33,7 @@ export class SteadyClient {
     const { latencies, refused, failed } = message;
     const sorted = latencies.toSorted((a, b) => a - b);
     const p99Ms = sorted[Math.ceil(sorted.length * 0.99) - 1] ?? 0;
-    return { requests: sorted.length, p99Ms, refused, failed };
+    return { requests: sorted.length + refused, p99Ms, refused, failed };
   }
 
   async stop(): Promise<void> {

@@ -22,9 +22,9 @@ function send(due: number): void {
   const sent = request({ host: "127.0.0.1", port, agent, method, path }, (response) => {
     response.resume();
     response.on("end", () => {
-      latencies.push(performance.now() - due);
       if (response.statusCode === 503) refused += 1;
-      else if (response.statusCode !== 200) failed += 1;
+      else latencies.push(performance.now() - due);
+      if (response.statusCode !== 200 && response.statusCode !== 503) failed += 1;
     });
   });
   sent.on("error", () => {

@@ -132,9 +132,12 @@ test("requests past the bound are answered 503 before their body is read", async
   assert.equal(refused?.status, 503);
   assert.equal(refused.headers["retry-after"], "1");
   assert.equal(codeOf(refused), "overloaded");
-  for (const path of ["/a", "/-/keys", "/nothing/here/at/all"]) {
-    assert.equal((await fetch(served.url + path)).status, 503, path);
-  }
+  const others = ["/a", "/-/keys", "/nothing/here/at/all"];
+  const answers = await Promise.all(others.map((path) => fetch(served.url + path)));
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [503, 503, 503],
+  );
   for (const path of ["/-/livez", "/-/readyz", "/-/metrics"]) {
     assert.equal((await fetch(served.url + path)).status, 200, path);
   }
@@ -144,6 +147,32 @@ test("requests past the bound are answered 503 before their body is read", async
   await waitUntil("room", async () => (await fetch(`${served.url}/a`)).status === 200);
   first.destroy();
   second.destroy();
+});
+
+test("a client that comes back too early waits to be refused again, and for nothing else", async () => {
+  await using served = await serve({ limits: { inFlightMax: 1 } });
+  const busy = new RawClient(served.port);
+  busy.send("PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1");
+  await waitUntil("it to be under way", async () => (await loadOf(served.url)).inFlight === 2);
+  const eager = new RawClient(served.port);
+  const get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+  const startedAt = performance.now();
+  eager.send(get);
+  assert.equal((await eager.answer())?.status, 503);
+  eager.send(get);
+  const other = new RawClient(served.port);
+  other.send(get);
+  assert.equal((await other.answer())?.status, 503, "another's first refusal comes at once");
+  // What waits to be refused takes no room.
+  assert.equal((await loadOf(served.url)).inFlight, 2);
+  assert.equal((await eager.answer())?.status, 503);
+  assert.ok(performance.now() - startedAt >= 990, "Retry-After says a second");
+  busy.send("2");
+  assert.equal((await busy.answer())?.status, 200);
+  await waitUntil("room", async () => (await loadOf(served.url)).inFlight === 1);
+  eager.send(get);
+  assert.equal((await eager.answer())?.status, 200);
+  for (const client of [busy, eager, other]) client.destroy();
 });
 
 test("bodies together may hold no more than the bound", async () => {

@@ -91,7 +91,7 @@ async function probeRefusals(port: number, stop: AbortSignal): Promise<number> {
     const { promise, resolve } = Promise.withResolvers<number>();
     connection.onAnswer = ({ status }) => resolve(status);
     connection.socket.on("close", () => resolve(0));
-    const timer = setTimeout(() => resolve(0), 500);
+    const timer = setTimeout(() => resolve(0), 100);
     connection.send("PUT /probe HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
     if ((await promise) === 503) refused += 1;
     clearTimeout(timer);
@@ -111,7 +111,6 @@ async function overload(target: Target): Promise<Found> {
   const rudeRate = await load(target, { connections, waitsWhenRefused: false });
   stop.abort();
   const refusedUnread = await probes;
-  const share = politeRate / busyRate;
   const rates = [busyRate, politeRate, rudeRate].map((rate) => perSecond(rate, 1_000));
   return {
     notes: [
@@ -120,7 +119,10 @@ async function overload(target: Target): Promise<Found> {
       `${refusedUnread} PUTs refused whose body was never sent`,
     ],
     failures: [
-      ...(share < 0.5 ? [`ten times the load leaves ${share.toFixed(2)} of the rate`] : []),
+      ...[politeRate, rudeRate]
+        .map((rate) => rate / busyRate)
+        .filter((share) => share < 0.5)
+        .map((share) => `ten times the load leaves ${share.toFixed(2)} of the rate`),
       ...(tally.of("503") === 0 ? ["nothing was refused"] : []),
       ...(refusedUnread === 0 ? ["no refusal came before the body"] : []),
     ],
