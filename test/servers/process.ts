@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, open, readFile, rm } from "node:fs/promises";
+import { mkdtemp, open, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -46,6 +46,30 @@ export async function waitUntil(
     if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
     await sleep(20);
   }
+}
+
+/**
+ * Stops a server as SIGSTOP does, and answers once all its threads stand still: the signal reaches them
+ * a moment after it was sent, in which some may still answer.
+ */
+export async function pause(server: Pick<TestServer, "signal" | "pids">): Promise<void> {
+  server.signal("SIGSTOP");
+  await waitUntil("a server that stands still", async () => {
+    const states = await Promise.all(server.pids.map(statesOf));
+    return states.flat().every((state) => state === "T");
+  });
+}
+
+/** The states of a process's threads, as Linux names them. */
+async function statesOf(pid: number): Promise<readonly string[]> {
+  const folder = `/proc/${pid}/task`;
+  const threads = await readdir(folder);
+  return Promise.all(
+    threads.map(async (thread) => {
+      const stat = await readFile(join(folder, thread, "stat"), "utf8").catch(() => "");
+      return /\) (\w)/.exec(stat)?.[1] ?? "T";
+    }),
+  );
 }
 
 /** A first start makes a database, which takes a slow disk long. */

@@ -1,9 +1,7 @@
-import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import {
   freePort,
   removeFolder,
@@ -12,8 +10,6 @@ import {
   waitUntil,
   type TestServer,
 } from "./process.ts";
-
-const run = promisify(execFile);
 
 export interface RedisOptions {
   /** When the append-only file reaches the disk; `always` unless told. */
@@ -108,9 +104,9 @@ async function answersPing(port: number): Promise<boolean> {
 }
 
 /** Sends one inline command; answers the first piece of the reply, or nothing where none comes. */
-export async function command(port: number, line: string): Promise<string> {
+export async function command(port: number, line: string, timeoutMs = 1000): Promise<string> {
   const socket = createConnection({ host: "127.0.0.1", port });
-  socket.setTimeout(1000, () => socket.destroy());
+  socket.setTimeout(timeoutMs, () => socket.destroy());
   try {
     await once(socket, "connect");
     socket.write(`${line}\r\n`);
@@ -130,11 +126,19 @@ function existingServer(url: string): TestServer {
   return { url, signal: refuse, isRunning: true, pids: [], restart: refuse, stop: async () => {} };
 }
 
+const SLOT_COUNT = 16_384;
+/** A node that does not answer for as long is given up by the one that was to meet it. */
+const MEET_EVERY_MS = 3000;
+const DEMAND_TIMEOUT_MS = 60_000;
+
 export interface RedisClusterOptions {
   readonly masters: number;
   /** Replicas of each master; none unless told. */
   readonly replicas?: 0 | 1;
-  /** Milliseconds after which a node that is silent counts as failed. */
+  /**
+   * Milliseconds after which a node that is silent counts as failed. Without replicas nobody takes over
+   * from it, so that on a busy machine a short time would only bring outages.
+   */
   readonly nodeTimeoutMs?: number;
 }
 
@@ -156,16 +160,20 @@ export async function startRedisCluster(options: RedisClusterOptions): Promise<T
 
 /** As {@link startRedisCluster}, but never another's cluster. */
 export async function startOwnRedisCluster(options: RedisClusterOptions): Promise<RedisCluster> {
-  const { masters, replicas = 0, nodeTimeoutMs = 2000 } = options;
+  const { masters, replicas = 0 } = options;
+  const { nodeTimeoutMs = replicas === 0 ? 30_000 : 2000 } = options;
   const folder = await temporaryFolder("redis-cluster");
   const nodes: RedisServer[] = [];
+  const busPorts: number[] = [];
   try {
     for (let index = 0; index < masters * (1 + replicas); index += 1) {
       const own = join(folder, `${index}`);
       await mkdir(own);
-      nodes.push(await startNode(own, { args: await clusterArgs(nodeTimeoutMs) }));
+      const busPort = await freePort();
+      nodes.push(await startNode(own, { args: clusterArgs(busPort, nodeTimeoutMs) }));
+      busPorts.push(busPort);
     }
-    await createCluster(nodes, replicas);
+    await createCluster(nodes, busPorts, replicas);
   } catch (error) {
     await stopAll(nodes, folder);
     throw error;
@@ -188,34 +196,82 @@ export async function startOwnRedisCluster(options: RedisClusterOptions): Promis
   };
 }
 
-async function clusterArgs(nodeTimeoutMs: number): Promise<readonly string[]> {
+function clusterArgs(busPort: number, nodeTimeoutMs: number): readonly string[] {
   // The bus port is the port plus 10,000 unless told, which may be past the last port.
   const settings = {
     "cluster-enabled": "yes",
-    "cluster-port": `${await freePort()}`,
+    "cluster-port": `${busPort}`,
     "cluster-node-timeout": `${nodeTimeoutMs}`,
   };
   return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
 }
 
-async function createCluster(nodes: readonly RedisServer[], replicas: number): Promise<void> {
-  const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
-  const args = ["--cluster", "create", ...addresses, "--cluster-replicas", `${replicas}`];
-  await run("redis-cli", [...args, "--cluster-yes"]);
+/**
+ * Gives the slots to the masters and has all nodes meet. What `redis-cli --cluster create` does too, but
+ * that waits for ever where a node was too busy to answer the first time.
+ */
+async function createCluster(
+  nodes: readonly RedisServer[],
+  busPorts: readonly number[],
+  replicas: number,
+): Promise<void> {
+  const masters = nodes.slice(0, nodes.length / (1 + replicas));
+  for (const [index, { port }] of masters.entries()) {
+    await demand(port, `CLUSTER ADDSLOTS ${slotsOf(index, masters.length).join(" ")}`);
+  }
+  for (const [index, { port }] of nodes.entries()) {
+    await demand(port, `CLUSTER SET-CONFIG-EPOCH ${index + 1}`);
+  }
+  await introduce(nodes, busPorts);
+  for (const [index, { port }] of nodes.slice(masters.length).entries()) {
+    const id = await command(masters[index]?.port ?? 0, "CLUSTER MYID", DEMAND_TIMEOUT_MS);
+    await demand(port, `CLUSTER REPLICATE ${/\w{40}/.exec(id)?.[0]}`);
+  }
   await allAgree(nodes);
   await waitUntil("replicas in step", async () => {
-    const masters = nodes.slice(0, nodes.length / (1 + replicas));
     const infos = await Promise.all(masters.map(({ port }) => command(port, "INFO replication")));
     return infos.every((info) => Number(/connected_slaves:(\d+)/.exec(info)?.[1]) === replicas);
   });
 }
 
-async function allAgree(nodes: readonly RedisServer[]): Promise<void> {
-  await waitUntil("a cluster that all nodes agree on", async () => {
-    const infos = await Promise.all(nodes.map(({ port }) => command(port, "CLUSTER INFO")));
-    const known = `cluster_known_nodes:${nodes.length}`;
-    return infos.every((info) => info.includes("cluster_state:ok") && info.includes(known));
+function slotsOf(index: number, masters: number): readonly number[] {
+  const [first, end] = [index, index + 1].map((i) => Math.floor((i * SLOT_COUNT) / masters));
+  return Array.from({ length: (end ?? 0) - (first ?? 0) }, (_, i) => (first ?? 0) + i);
+}
+
+/** Has the first node meet the others, again and again until every node has heard of all. */
+async function introduce(
+  nodes: readonly RedisServer[],
+  busPorts: readonly number[],
+): Promise<void> {
+  let metAt = -Infinity;
+  await waitUntil("nodes that know each other", async () => {
+    if (performance.now() - metAt > MEET_EVERY_MS) {
+      for (const [index, { port }] of nodes.entries()) {
+        const meet = `CLUSTER MEET 127.0.0.1 ${port} ${busPorts[index]}`;
+        if (index > 0) await demand(nodes[0]?.port ?? 0, meet);
+      }
+      metAt = performance.now();
+    }
+    return areKnown(nodes);
   });
+}
+
+/** Sends a command that has to be answered with OK. */
+async function demand(port: number, line: string): Promise<void> {
+  const reply = await command(port, line, DEMAND_TIMEOUT_MS);
+  if (!reply.startsWith("+OK")) throw new Error(`${line.slice(0, 60)}: ${reply}`);
+}
+
+/** Whether every node knows as many nodes as there are, and, where asked for, serves all slots. */
+async function areKnown(nodes: readonly RedisServer[], more = ""): Promise<boolean> {
+  const infos = await Promise.all(nodes.map(({ port }) => command(port, "CLUSTER INFO")));
+  const known = `cluster_known_nodes:${nodes.length}\r`;
+  return infos.every((info) => info.includes(known) && info.includes(more));
+}
+
+async function allAgree(nodes: readonly RedisServer[]): Promise<void> {
+  await waitUntil("a cluster that all nodes agree on", () => areKnown(nodes, "cluster_state:ok"));
 }
 
 export interface RedisSentinel extends TestServer {

@@ -18,7 +18,7 @@ import { isSelected } from "../servers/selection.ts";
 import { MovableClocks, TestState } from "./mongodb-support.ts";
 
 /** Past the time that a sweep leaves alone what it has claimed. */
-const GRACE_MS = 11 * 60_000;
+const GRACE_MS = 12 * 60_000;
 
 function readVersions(store: Store, key: Key, last: number): Promise<readonly ReadResult[]> {
   const versions = Array.from({ length: last }, (_, i) => ({ version: i + 1 }));

@@ -6,6 +6,7 @@ import type { Store, StoreOptions } from "../../src/store.ts";
 import { systemClock, type Clock } from "../../src/telemetry/clock.ts";
 import { silentLog } from "../../src/telemetry/log.ts";
 import type { TestServer } from "../servers/process.ts";
+import { PATIENCE_MS } from "./support.ts";
 
 /** The real clocks, each moved by as much as a test likes. */
 export class MovableClocks implements Clock {
@@ -23,7 +24,7 @@ export class MovableClocks implements Clock {
 
 export function optionsWith(more: Partial<StoreOptions> = {}): StoreOptions {
   const defaults = { clock: systemClock, log: silentLog };
-  return { ...defaults, timeoutMs: 15_000, connectTimeoutMs: 15_000, ...more };
+  return { ...defaults, timeoutMs: PATIENCE_MS, connectTimeoutMs: PATIENCE_MS, ...more };
 }
 
 /** One state on a server: stores over it, and its collections as MongoDB shows them. */

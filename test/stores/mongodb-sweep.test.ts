@@ -19,7 +19,7 @@ import { isSelected } from "../servers/selection.ts";
 import { MovableClocks, TestState } from "./mongodb-support.ts";
 
 /** Past the time that a sweep leaves alone what it has claimed. */
-const GRACE_MS = 11 * 60_000;
+const GRACE_MS = 12 * 60_000;
 
 let server: MongodbServer;
 

@@ -4,6 +4,7 @@ import type { Store, StoreOptions } from "../../src/store.ts";
 import { open } from "../../src/stores/mysql/store.ts";
 import { systemClock } from "../../src/telemetry/clock.ts";
 import { silentLog } from "../../src/telemetry/log.ts";
+import { PATIENCE_MS } from "./support.ts";
 
 /** Opens a store that is closed with the test, also where the test fails. */
 export async function openMysql(
@@ -14,8 +15,8 @@ export async function openMysql(
   const store = await open(url, {
     clock: systemClock,
     log: silentLog,
-    timeoutMs: 10_000,
-    connectTimeoutMs: 10_000,
+    timeoutMs: PATIENCE_MS,
+    connectTimeoutMs: PATIENCE_MS,
     ...more,
   });
   test.after(() => store.close());

@@ -20,11 +20,12 @@ import { COMMIT_SCRIPT } from "../../src/stores/redis/commit-script.ts";
 import { READ_SCRIPT } from "../../src/stores/redis/scripts.ts";
 import { partitionNames } from "../../src/stores/redis/schema.ts";
 import { freshUrls } from "../servers/fresh-url.ts";
-import { waitUntil } from "../servers/process.ts";
+import { pause, waitUntil } from "../servers/process.ts";
 import { startOwnRedis } from "../servers/redis.ts";
 import { isSelected } from "../servers/selection.ts";
+import { Stopwatch } from "../servers/stopwatch.ts";
 import { firstWith, Proxy, type Verdict } from "./lossy-proxy.ts";
-import { failsWith, outageOf, RecordedLog } from "./support.ts";
+import { failsWith, isBackSoon, outageOf, RecordedLog, untilDone } from "./support.ts";
 import { openRedis, prefixOf, redisCommand, upTo, versionsOf } from "./redis-support.ts";
 
 if (isSelected("redis")) {
@@ -126,37 +127,39 @@ if (isSelected("redis")) {
   });
 
   test("a paused Redis: calls end by their deadline, and go on when it does", async (t) => {
-    const store = await openRedis(t, newUrl(), { timeoutMs: 2500 });
+    const url = newUrl();
+    const patient = await openRedis(t, url);
+    const store = await openRedis(t, url, { timeoutMs: 2500 });
     const keys = Array.from({ length: 8 }, () => keyOf(unique()));
-    for (const key of keys) await putOne(store, key, "before");
-    server.signal("SIGSTOP");
-    const started = performance.now();
+    for (const key of keys) await putOne(patient, key, "before");
+    await pause(server);
+    const failures: unknown[] = [];
     try {
+      using watch = new Stopwatch();
       const writes = keys.map((key) => putOne(store, key, "during"));
-      const results = await Promise.allSettled([...writes, readEntry(store, keys[0]!, "latest")]);
-      const tookMs = performance.now() - started;
-      assert.ok(tookMs < 3500, `settled after ${tookMs} ms`);
-      for (const result of results.slice(0, -1)) {
-        assert.ok(result.status === "rejected");
-        assert.ok(failsWith("outcome_unknown", "unknown")(result.reason), String(result.reason));
-      }
-      const read = results.at(-1);
-      assert.ok(read?.status === "rejected" && failsWith("store_unavailable")(read.reason));
+      const reading = readEntry(store, keys[0]!, "latest");
+      const settled = await Promise.allSettled([...writes, reading]);
+      assert.ok(watch.ms < 5000, `settled after ${watch.ms} ms`);
+      for (const one of settled) failures.push(one.status === "rejected" && one.reason);
     } finally {
       server.signal("SIGCONT");
     }
-    const resumed = performance.now();
-    await waitUntil("a write", () => putOne(store, keys[0]!, "after").then(Boolean, () => false));
-    assert.ok(performance.now() - resumed < 2000, "back within two seconds");
-    for (const key of keys.slice(1)) {
-      const versions = await versionsOf(store, key);
-      assert.ok(versions.length <= 2, "an unknown write is there once or not at all");
+    assert.ok(failsWith("store_unavailable")(failures.pop()));
+    const outcomes = failures.map(outageOf);
+    assert.ok(outcomes.includes("outcome_unknown"), "some writes were on their way");
+    await waitUntil("Redis", async () => (await redisCommand(url, "PING")) === "PONG");
+    await isBackSoon(() => putOne(store, keyOf(unique()), "after"));
+    for (const [index, key] of keys.entries()) {
+      const versions = await untilDone("a read", () => versionsOf(patient, key));
+      const most = outcomes[index] === "outcome_unknown" ? 2 : 1;
+      assert.ok(versions.length <= most, "an unknown write is there once or not at all");
     }
   });
 
   test("kill -9 under load loses nothing that was acknowledged, and repeats nothing", async (t) => {
     const log = new RecordedLog();
-    const store = await openRedis(t, newUrl(), { timeoutMs: 3000, log });
+    const url = newUrl();
+    const store = await openRedis(t, url, { timeoutMs: 3000, log });
     const keys = Array.from({ length: 20 }, () => keyOf(unique()));
     const load = new Load(store, keys);
     const seen = new Map<Key, number>();
@@ -166,14 +169,13 @@ if (isSelected("redis")) {
       await load.untilMore(200);
       server.signal("SIGKILL");
       await server.restart();
-      const back = performance.now();
-      await load.untilMore(20);
-      assert.ok(performance.now() - back < 2000, "writes go on within two seconds");
+      await isBackSoon(() => load.untilMore(20));
     }
     await load.stop();
-    await load.check(store);
+    const patient = await openRedis(t, url);
+    await load.check(patient);
     await waitUntil("the feed", async () => {
-      const ends = await Promise.all(keys.map((key) => readEntry(store, key, "latest")));
+      const ends = await Promise.all(keys.map((key) => readEntry(patient, key, "latest")));
       return keys.every((key, i) => seen.get(key) === ends[i]?.version);
     });
     stopFollowing.abort();
@@ -197,15 +199,14 @@ if (isSelected("redis")) {
       ),
     );
     // One that waits does so for a second, so that all of them would take longer by far.
-    const started = performance.now();
+    using watch = new Stopwatch();
     for (let count = 0; count < 10; count += 1) {
       await assert.rejects(putOne(store, key, "x"), failsWith("store_unavailable"));
       await assert.rejects(readEntry(store, key, "latest"), failsWith("store_unavailable"));
     }
-    assert.ok(performance.now() - started < 10_000, "once it is known to be away, nobody waits");
+    assert.ok(watch.ms < 10_000, "once it is known to be away, nobody waits");
     await own.restart();
-    await waitUntil("a read", () => readEntry(store, key, "latest").then(Boolean, () => false));
-    assert.deepEqual(await versionsOf(store, key), [1]);
+    assert.deepEqual(await untilDone("a read", () => versionsOf(store, key)), [1]);
   });
 
   test("a follower of a Redis that lost the end of its feed is told that it can't go on", async (t) => {
@@ -216,7 +217,7 @@ if (isSelected("redis")) {
     await putMany(store, key, 5);
     await redisCommand(own.url, "SAVE");
     await putMany(store, key, 5);
-    const changes = store.changes([""], AbortSignal.timeout(30_000));
+    const changes = store.changes([""], AbortSignal.timeout(120_000));
     const iterator = changes[Symbol.asyncIterator]();
     const first: Change[] = [];
     while (first.length < 10) {
@@ -295,25 +296,28 @@ if (isSelected("redis")) {
   test("a transaction of a batch is whole or not there after a kill in the middle", async (t) => {
     const url = newUrl();
     const store = await openRedis(t, url, { timeoutMs: 1000 });
+    const patient = await openRedis(t, url);
     const keys = Array.from({ length: 50 }, () => keyOf(unique()));
     let isOver = false;
+    let commits = 0;
     const writer = (async () => {
       while (!isOver) {
-        await commit(store, { puts: keys.map((key) => put(key, unique())) }).catch(() => sleep(10));
+        await commit(store, { puts: keys.map((key) => put(key, unique())) })
+          .then(committed)
+          .then(
+            () => (commits += 1),
+            () => sleep(10),
+          );
       }
     })();
     for (let round = 0; round < 3; round += 1) {
-      await sleep(100);
+      const soFar = commits;
+      await waitUntil("commits", () => commits > soFar + 20);
       server.signal("SIGKILL");
       await server.restart();
-      await waitUntil("a read", () =>
-        readEntry(store, keys[0]!, "latest").then(
-          () => true,
-          () => false,
-        ),
-      );
-      const outcome = committed(await commit(store, { reads: keys }));
-      assert.equal(new Set(outcome.reads.map((entry) => entry?.version)).size, 1);
+      const outcome = await untilDone("a read", () => commit(patient, { reads: keys }));
+      const versions = committed(outcome).reads.map((entry) => entry?.version);
+      assert.equal(new Set(versions).size, 1);
     }
     isOver = true;
     await writer;

@@ -46,7 +46,7 @@ if (isSelected("redis")) {
     await putOne(store, id, "value");
     assert.equal(textOf(await readEntry(store, id, "latest")), "value");
 
-    const unchecked = openRedis(t, `rediss://127.0.0.1:${port}`, { connectTimeoutMs: 500 });
+    const unchecked = openRedis(t, `rediss://127.0.0.1:${port}`, { connectTimeoutMs: 3000 });
     await assert.rejects(unchecked, (error) => {
       assert.ok(failsWith("store_unavailable")(error));
       assert.match(String(error), /certificate was not accepted .* ca=/);

@@ -8,6 +8,7 @@ import { open } from "../../src/stores/sqlite/store.ts";
 import { systemClock } from "../../src/telemetry/clock.ts";
 import { silentLog } from "../../src/telemetry/log.ts";
 import { removeFolder, temporaryFolder } from "../servers/process.ts";
+import { PATIENCE_MS } from "./support.ts";
 
 /** A folder that goes away with the test file's process. */
 export async function newFolder(): Promise<string> {
@@ -32,8 +33,8 @@ export async function openUntended(file: string, more: Partial<StoreOptions> = {
   return open(`sqlite:${file}`, {
     clock: systemClock,
     log: silentLog,
-    timeoutMs: 10_000,
-    connectTimeoutMs: 10_000,
+    timeoutMs: PATIENCE_MS,
+    connectTimeoutMs: PATIENCE_MS,
     ...more,
   });
 }
