@@ -43,6 +43,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       "store",
       "workers",
       "maxValueBytes",
+      "inFlightMax",
+      "watchersMax",
       "drainTimeoutMs",
       "storeTimeoutMs",
       "connectTimeoutMs",

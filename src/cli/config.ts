@@ -1,3 +1,4 @@
+import { HTTP_LIMITS_DEFAULT } from "../http/options.ts";
 import {
   CONNECT_TIMEOUT_MS_DEFAULT,
   FEED_RETENTION_MS_DEFAULT,
@@ -72,6 +73,18 @@ export const SETTINGS = {
     within(size, { min: 1, max: VALUE_BYTES_CEILING }),
     VALUE_BYTES_DEFAULT,
     "Largest value that a PUT may store.",
+  ),
+  inFlightMax: setting(
+    "max-in-flight",
+    count(1, 1_000_000),
+    HTTP_LIMITS_DEFAULT.inFlightMax,
+    "Requests under way in one process; further ones are answered 503 before their body is read.",
+  ),
+  watchersMax: setting(
+    "max-watches",
+    count(0, 1_000_000),
+    HTTP_LIMITS_DEFAULT.watchersMax,
+    "Open watches of one process; further ones are answered 503.",
   ),
   drainTimeoutMs: setting(
     "drain-timeout",

@@ -54,6 +54,7 @@ export async function run({ settings }: Invocation): Promise<number> {
     clock: systemClock,
     log,
     maxValueBytes: settings.maxValueBytes,
+    limits: { inFlightMax: settings.inFlightMax, watchersMax: settings.watchersMax },
     logRequests: settings.logRequests,
     requireConditions: settings.requireConditions,
     store: info,

@@ -37,7 +37,8 @@ export interface Result {
 export async function runScenario(scenario: Scenario, defaultStore: string): Promise<Result> {
   const folder = await temporaryFolder("hostile");
   const store = scenario.store === undefined ? defaultStore : `sqlite:${join(folder, "state.db")}`;
-  const server = await startServer(scenario, store);
+  const args = ["--log-level", "warn", ...(scenario.args ?? [])];
+  const server = await VssServer.start({ store, args });
   const port = Number(new URL(server.url).port);
   const steady = new SteadyClient(port);
   try {
@@ -60,13 +61,6 @@ export async function runScenario(scenario: Scenario, defaultStore: string): Pro
     await server.stop();
     await removeFolder(folder);
   }
-}
-
-/** As `npm start` does, but for the limit that has no setting. */
-async function startServer({ inFlightMax }: Scenario, store: string): Promise<VssServer> {
-  if (inFlightMax === undefined) return VssServer.start({ store, args: ["--log-level", "warn"] });
-  const main = join(import.meta.dirname, "small-server.ts");
-  return VssServer.start({ store, main, args: ["--in-flight-max", `${inFlightMax}`] });
 }
 
 /** Whether a put and a get are answered in time; a refusal is no answer now that all is over. */

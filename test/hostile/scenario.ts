@@ -22,8 +22,8 @@ export interface Scenario {
   readonly sent: string;
   /** Where it must be another store than the one asked for. */
   readonly store?: "sqlite";
-  /** Where the server must take fewer requests at a time than it does unless told. */
-  readonly inFlightMax?: number;
+  /** Settings of the server, where they must be others than its own. */
+  readonly args?: readonly string[];
   /** Every answer that is right. One that is not among these fails the run. */
   readonly expected: readonly string[];
   /** How much the server's memory may grow, and why that much. */

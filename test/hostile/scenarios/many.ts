@@ -132,7 +132,7 @@ async function overload(target: Target): Promise<Found> {
 const overloads: readonly Scenario[] = [undefined, "sqlite" as const].map((store) => ({
   name: store === undefined ? "overload" : `overload, ${store}`,
   ...(store === undefined ? {} : { store }),
-  inFlightMax: IN_FLIGHT_MAX,
+  args: ["--max-in-flight", `${IN_FLIGHT_MAX}`],
   sent:
     "PUTs to a server that takes 100 requests at a time: 80 under way for 3 s, then 1,000 for 6 s, of " +
     "clients that wait for a second when refused, and then of clients that do not",
