@@ -40,8 +40,8 @@ export async function isBackSoon(call: () => Promise<unknown>): Promise<void> {
 }
 
 /**
- * Calls until the store is there to answer. For what asks and changes nothing: a write whose outcome
- * is unknown is not to be made again.
+ * Calls until the store is there to answer. For what changes nothing, or nothing that counts: a write
+ * whose outcome was unknown is made again.
  */
 export async function untilDone<Result>(
   what: string,
