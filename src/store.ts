@@ -138,9 +138,18 @@ export interface Entry extends EntryInfo {
   readonly value: Uint8Array;
 }
 
+/** Names every member: leaving one out of a copy of the others takes five times as long. */
 export function withoutValue(entry: Entry): EntryInfo {
-  const { value: _, ...info } = entry;
-  return info;
+  return {
+    incarnation: entry.incarnation,
+    version: entry.version,
+    createdAt: entry.createdAt,
+    size: entry.size,
+    digest: entry.digest,
+    contentType: entry.contentType,
+    author: entry.author,
+    message: entry.message,
+  };
 }
 
 /** An entry as a query asked for it: `value` is undefined where the query said `value: false`. */

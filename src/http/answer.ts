@@ -12,10 +12,15 @@ export const JSON_TYPE = "application/json";
 
 /** A 200 with a JSON body. */
 export function jsonAnswer(value: unknown, headers: Record<string, string> = {}): Answer {
+  return jsonTextAnswer(JSON.stringify(value), headers);
+}
+
+/** The same, of what is JSON already. */
+export function jsonTextAnswer(body: string, headers: Record<string, string> = {}): Answer {
   return {
     status: 200,
     headers: { "Content-Type": JSON_TYPE, "Cache-Control": "no-cache", ...headers },
-    body: JSON.stringify(value),
+    body,
   };
 }
 

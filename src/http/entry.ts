@@ -108,17 +108,26 @@ function metadataHeaders(info: EntryInfo): Record<string, string> {
   };
 }
 
-/** An entry as lists have it; JSON leaves out what is undefined. */
-export function toJsonInfo(info: HistoryItem): Record<string, unknown> {
-  return {
-    version: info.version,
-    size: info.size,
-    contentType: info.contentType,
-    createdAt: toRfc3339(info.createdAt),
-    digest: info.digest,
-    etag: toEtag(info),
-    author: info.author,
-    message: info.message,
-    ...(info.value === undefined ? {} : toJsonValue(info.value)),
-  };
+/**
+ * An entry's members in JSON, as lists have them. Written by hand: a page of objects takes twice as
+ * long to make and to turn into text.
+ */
+export function infoMembers(info: HistoryItem): string {
+  return (
+    `"version":${info.version},"size":${info.size}${member("contentType", info.contentType)},` +
+    `"createdAt":"${toRfc3339(info.createdAt)}","digest":"${info.digest}",` +
+    `"etag":${JSON.stringify(toEtag(info))}${member("author", info.author)}` +
+    `${member("message", info.message)}${valueMembers(info.value)}`
+  );
+}
+
+function valueMembers(value: Uint8Array | undefined): string {
+  if (value === undefined) return "";
+  const json = toJsonValue(value);
+  return member("value", json.value) + member("encoding", json.encoding);
+}
+
+/** A member behind others, in JSON; nothing where it is undefined. */
+export function member(name: string, value: string | number | undefined): string {
+  return value === undefined ? "" : `,"${name}":${JSON.stringify(value)}`;
 }

@@ -25,7 +25,9 @@ const rfc3339Seconds = new SecondTexts((date) => date.toISOString().slice(0, -"0
 /** A moment as JSON and parameters have it: RFC 3339 in UTC with milliseconds. */
 export function toRfc3339(ms: number): string {
   const second = Math.floor(ms / 1000);
-  return `${rfc3339Seconds.at(second)}${String(ms - second * 1000).padStart(3, "0")}Z`;
+  const rest = ms - second * 1000;
+  const zeros = rest < 10 ? "00" : rest < 100 ? "0" : "";
+  return `${rfc3339Seconds.at(second)}${zeros}${rest}Z`;
 }
 
 /** A moment as HTTP headers have it, in whole seconds. */

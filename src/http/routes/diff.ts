@@ -1,8 +1,8 @@
 import type { DiffAnswer, Which } from "../../api.ts";
 import { StateError } from "../../errors.ts";
 import { pickType } from "../accept.ts";
-import { jsonAnswer, type Answer } from "../answer.ts";
-import { toJsonInfo } from "../entry.ts";
+import { jsonTextAnswer, type Answer } from "../answer.ts";
+import { infoMembers, member } from "../entry.ts";
 import { keyOf, parseVersion } from "../path.ts";
 import { choice, optional, queryParser, versionOrMoment } from "../query.ts";
 import type { Route } from "../route.ts";
@@ -72,8 +72,9 @@ function diffAnswer(key: string, found: DiffAnswer, type: (typeof TYPES)[number]
   const { kind, from, to, body } = found;
   const headers = { "Cache-Control": "no-cache", Vary: "Accept" };
   if (type === "application/json") {
-    return jsonAnswer(
-      { key, kind, from: toJsonInfo(from), to: toJsonInfo(to), diff: body },
+    const sides = `"from":{${infoMembers(from)}},"to":{${infoMembers(to)}}`;
+    return jsonTextAnswer(
+      `{"key":${JSON.stringify(key)},"kind":"${kind}",${sides}${member("diff", body)}}`,
       headers,
     );
   }

@@ -1,6 +1,6 @@
 import { PAGE_ITEMS_MAX } from "../../limits.ts";
-import { jsonAnswer } from "../answer.ts";
-import { toJsonInfo } from "../entry.ts";
+import { jsonTextAnswer } from "../answer.ts";
+import { infoMembers, member } from "../entry.ts";
 import { nextLink } from "../link.ts";
 import {
   CURSOR_CHARS_MAX,
@@ -47,9 +47,12 @@ export const keys: Route = {
       ...(at === undefined ? {} : { at: parseRfc3339(at) ?? 0 }),
     });
     const { prefixes, next } = found;
-    const items = found.keys.map((item) => ({ key: item.key, ...toJsonInfo(item) }));
-    return jsonAnswer(
-      { keys: items, prefixes, next },
+    const items = found.keys.map(
+      (item) => `{"key":${JSON.stringify(item.key)},${infoMembers(item)}}`,
+    );
+    const others = `"prefixes":${JSON.stringify(prefixes)}${member("next", next)}`;
+    return jsonTextAnswer(
+      `{"keys":[${items.join(",")}],${others}}`,
       next === undefined ? {} : nextLink(exchange, "after", next),
     );
   },

@@ -9,10 +9,10 @@ import {
   TRANSACTION_ITEMS_MAX,
   TRANSACTION_VALUE_BYTES_MAX,
 } from "../../limits.ts";
-import { jsonAnswer, type Answer } from "../answer.ts";
+import { jsonTextAnswer, type Answer } from "../answer.ts";
 import { readBody } from "../body.ts";
 import { idempotencyKeyOf } from "../conditions.ts";
-import { toJsonInfo } from "../entry.ts";
+import { infoMembers } from "../entry.ts";
 import { parseEtags, toEtag } from "../etag.ts";
 import { queryParser } from "../query.ts";
 import type { Route } from "../route.ts";
@@ -169,21 +169,23 @@ function fromBase64(text: string, path: string): Uint8Array {
 }
 
 function toAnswer({ put, deleted, get, replayed }: TransactAnswer): Answer {
-  return jsonAnswer(
-    {
-      put: put.map((written) => ({
-        key: written.key,
-        version: written.version,
-        createdAt: toRfc3339(written.createdAt),
-        digest: written.digest,
-        etag: toEtag(written),
-      })),
-      deleted: deleted.map(({ key }) => key),
-      deletedVersions: deleted.map(({ versions }) => versions),
-      get: get.map(({ key, entry }) =>
-        entry === undefined ? { key, version: 0 } : { key, ...toJsonInfo(entry) },
-      ),
-    },
+  const changed = JSON.stringify({
+    put: put.map((written) => ({
+      key: written.key,
+      version: written.version,
+      createdAt: toRfc3339(written.createdAt),
+      digest: written.digest,
+      etag: toEtag(written),
+    })),
+    deleted: deleted.map(({ key }) => key),
+    deletedVersions: deleted.map(({ versions }) => versions),
+  });
+  const read = get.map(({ key, entry }) => {
+    const members = entry === undefined ? '"version":0' : infoMembers(entry);
+    return `{"key":${JSON.stringify(key)},${members}}`;
+  });
+  return jsonTextAnswer(
+    `${changed.slice(0, -1)},"get":[${read.join(",")}]}`,
     replayed ? { "Idempotency-Replayed": "true" } : {},
   );
 }

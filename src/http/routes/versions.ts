@@ -1,7 +1,7 @@
 import { StateError } from "../../errors.ts";
 import { PAGE_ITEMS_MAX } from "../../limits.ts";
-import { jsonAnswer } from "../answer.ts";
-import { toJsonInfo } from "../entry.ts";
+import { jsonTextAnswer } from "../answer.ts";
+import { infoMembers, member } from "../entry.ts";
 import { nextLink } from "../link.ts";
 import { keyOf } from "../path.ts";
 import { flag, integer, optional, queryParser } from "../query.ts";
@@ -33,8 +33,9 @@ export const versions: Route = {
     const found = await exchange.server.state.history(key, query(exchange.url));
     if (found === undefined) throw new StateError("key_not_found", "The key does not exist.");
     const { next } = found;
-    return jsonAnswer(
-      { key: found.key, versions: found.versions.map(toJsonInfo), next },
+    const items = found.versions.map((item) => `{${infoMembers(item)}}`);
+    return jsonTextAnswer(
+      `{"key":${JSON.stringify(found.key)},"versions":[${items.join(",")}]${member("next", next)}}`,
       next === undefined ? {} : nextLink(exchange, "before", String(next)),
     );
   },

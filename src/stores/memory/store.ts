@@ -180,13 +180,11 @@ class MemoryStore implements Store {
     this.#assertOpen();
     const found: KeyInfo[] = [];
     // A bound need not be a key; the tree only compares it.
-    let pair = this.#order.getPairOrNextHigher(page.from as Key);
-    while (pair !== undefined && found.length < page.limit) {
-      const [key, log] = pair;
+    for (const [key, log] of this.#order.entries(page.from as Key)) {
       if (page.to !== undefined && compareKeys(key, page.to) >= 0) break;
       const latest = log.entries.at(-1);
-      if (latest !== undefined) found.push({ key, ...withoutValue(latest) });
-      pair = this.#order.nextHigherPair(key);
+      if (latest !== undefined) found.push({ ...withoutValue(latest), key });
+      if (found.length === page.limit) break;
     }
     return found;
   }
