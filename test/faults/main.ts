@@ -2,15 +2,29 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
+import { BACK_END_NAMES } from "./back-ends.ts";
+import { FAULTS } from "./faults.ts";
 import { mayLose, planRuns, type PlannedRun } from "./plan.ts";
 import { ensurePrograms } from "./requirements.ts";
 import { distinct, toMarkdown, toRows, toTable } from "./report.ts";
 import { runScenario, type ScenarioResult } from "./scenario.ts";
 
-/**
- * Runs faults against stores, prints a table, and with `--write` puts it into docs/reliability.md.
- * Without arguments it runs the short set; `--long` runs everything with three seeds.
- */
+/** Runs faults against stores, and prints a table of what became of what was acknowledged. */
+const USAGE = `npm run test:faults -- [options]
+
+Loads three server processes over each back end while something goes wrong, and checks what every call
+was answered. Without options it runs the short set, in about 10 minutes.
+
+  --stores a,b,…     ${BACK_END_NAMES.join(", ")}
+  --faults a,b,…     ${FAULTS.map(({ name }) => name).join(", ")}
+  --seeds 1,2,…      one run for each; a seed decides what the clients do
+  --seconds N        least length of the load (3)
+  --pause N          length of a pause, in milliseconds (5000)
+  --long             every fault on every store, with seeds 1 to 3 and pauses of 5, 10 and 15 s
+  --write            puts the table into docs/reliability.md
+  --help             prints this
+`;
+
 const DOCUMENT = join(import.meta.dirname, "../../docs/reliability.md");
 
 /** The part of the document between these lines is the run's. */
@@ -29,8 +43,13 @@ const { values } = parseArgs({
     pause: { type: "string" },
     long: { type: "boolean", default: false },
     write: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
   },
 });
+if (values.help) {
+  process.stdout.write(USAGE);
+  process.exit();
+}
 
 const plan = planRuns({
   stores: values.stores?.split(","),

@@ -22,7 +22,7 @@ export interface Wanted {
 }
 
 /** Longer than the servers' deadline for a call to the store. */
-const SHORT_PAUSE_MS = 2_500;
+const SHORT_PAUSE_MS = 5_000;
 
 /** Pauses of a long run, by seed in turn: within, at and past what drivers wait for. */
 const LONG_PAUSES_MS = [5_000, 10_000, 15_000];

@@ -12,11 +12,18 @@ import { MANY } from "./scenarios/many.ts";
 import { SLOW } from "./scenarios/slow.ts";
 import { UNREAD } from "./scenarios/unread.ts";
 
-/**
- * Sends a server what no client should send, and more of it than any should, and measures what
- * becomes of its memory and of a client that behaves. With `--write` the table goes into
- * docs/reliability.md.
- */
+/** Measures a server while it gets what no client should send, or more of it than any should. */
+const USAGE = `npm run test:hostile -- [options]
+
+Sends a server what no client should send, and more of it than any should, and measures what becomes of
+its memory and of a client that behaves. It takes about 4 minutes.
+
+  --only a,b,…     scenarios whose name holds one of these words
+  --store URL      the store that most of them use (memory:)
+  --write          puts the table into docs/reliability.md
+  --help           prints this
+`;
+
 const DOCUMENT = join(import.meta.dirname, "../../docs/reliability.md");
 
 /** The part of the document between these lines is the run's. */
@@ -37,8 +44,13 @@ const { values } = parseArgs({
     only: { type: "string" },
     store: { type: "string", default: "memory:" },
     write: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
   },
 });
+if (values.help) {
+  process.stdout.write(USAGE);
+  process.exit();
+}
 
 // Ends the server process too, which a signal's own way to end this one would leave behind.
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
