@@ -16,6 +16,7 @@ import { startMongodb, type MongodbMember, type MongodbServer } from "../servers
 import { waitUntil } from "../servers/process.ts";
 import { isSelected } from "../servers/selection.ts";
 import { TestState } from "./mongodb-support.ts";
+import { untilDone } from "./support.ts";
 
 const ELECTION_TIMEOUT_MS = 1500;
 
@@ -129,7 +130,7 @@ if (isSelected("mongodb-replica-set")) {
       const stop = new AbortController();
       const following = collect(store.changes("now", stop.signal), seen);
       await waitUntil("the feed", async () => {
-        await putOne(store, keyOf("first"), "value");
+        await untilDone("a write", () => putOne(store, keyOf("first"), "value"));
         return seen.length > 0;
       });
       const load = new Load(stores);
@@ -140,7 +141,7 @@ if (isSelected("mongodb-replica-set")) {
       await mend(primary);
       await load.recovers();
       await load.stop();
-      await checkNothingLost(store, load, seen);
+      await checkNothingLost(await state.open(), load, seen);
       stop.abort();
       await following;
     });

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   commit,
   committed,
@@ -18,10 +17,11 @@ import type { Key } from "../../src/key.ts";
 import type { Outcome, Store } from "../../src/store.ts";
 import { Proxy } from "../faults/proxy.ts";
 import { startMongodb, type MongodbServer } from "../servers/mongodb.ts";
-import { waitUntil } from "../servers/process.ts";
+import { pause, waitUntil } from "../servers/process.ts";
 import { isSelected } from "../servers/selection.ts";
+import { Stopwatch } from "../servers/stopwatch.ts";
 import { TestState } from "./mongodb-support.ts";
-import { RecordedLog } from "./support.ts";
+import { isBackSoon, outageOf, RecordedLog, untilDone } from "./support.ts";
 
 const TOPOLOGIES = [
   { name: "mongodb", replicaSet: false },
@@ -97,16 +97,16 @@ for (const { name, replicaSet } of TOPOLOGIES) {
   test(`${name}: a server that is paused is answered by the deadline, and serves on`, async () => {
     const state = new TestState(server);
     const log = new RecordedLog();
-    const timeoutMs = 1500;
+    const timeoutMs = 2000;
+    const patient = await state.open();
     const store = await state.open({ timeoutMs, log });
     const key = keyOf(unique());
-    await putOne(store, key, "before");
+    await putOne(patient, key, "before");
     const request = requestId();
     const parts = { request, puts: [put(key, "meanwhile")] };
-    server.signal("SIGSTOP");
-    // The signal reaches the process, with all its threads, a moment later.
-    await sleep(100);
-    const start = performance.now();
+    await pause(server);
+    using watch = new Stopwatch();
+    let tookMs = Infinity;
     try {
       const [failure] = await Promise.all([
         failureOf(store.commit([transaction(parts)])),
@@ -114,24 +114,18 @@ for (const { name, replicaSet } of TOPOLOGIES) {
         assert.rejects(store.keys({ from: "", to: undefined, limit: 1 }), isUnavailable),
         assert.rejects(store.ping(), isUnavailable),
       ]);
-      assert.equal(failure.applied, failure.code === "outcome_unknown" ? "unknown" : "no");
+      tookMs = watch.ms;
+      outageOf(failure);
     } finally {
       server.signal("SIGCONT");
     }
-    assert.ok(performance.now() - start < 2 * timeoutMs, "in time");
+    assert.ok(tookMs < 2 * timeoutMs, `settled after ${tookMs} ms`);
     assert.ok(log.lines.some(({ level }) => level === "error"));
-    await waitUntil(
-      "service",
-      () =>
-        store.ping().then(
-          () => true,
-          () => false,
-        ),
-      5000,
-    );
-    const outcome = committed(await commit(store, parts));
+    await server.primary();
+    await isBackSoon(() => store.ping());
+    const outcome = committed(await untilDone("a write", () => commit(patient, parts)));
     assert.equal(outcome.puts[0]?.version, 2, "once, whenever that was");
-    assert.deepEqual(await versionsOf(store, key), [1, 2]);
+    assert.deepEqual(await versionsOf(patient, key), [1, 2]);
   });
 
   test(`${name}: a server that is killed loses nothing that was acknowledged`, async () => {
@@ -158,8 +152,9 @@ for (const { name, replicaSet } of TOPOLOGIES) {
     await waitUntil("more puts", () => count() > soFar + 100);
     isOver = true;
     await Promise.all(writers);
+    const patient = await state.open();
     for (const [key, versions] of acknowledged) {
-      const found = await versionsOf(store, key);
+      const found = await versionsOf(patient, key);
       assert.deepEqual(
         found,
         found.map((_, i) => i + 1),
@@ -167,7 +162,7 @@ for (const { name, replicaSet } of TOPOLOGIES) {
       );
       for (const version of versions) assert.ok(version <= found.length, `${version} is there`);
       const values = new Set<string | undefined>();
-      for (const version of found) values.add(textOf(await readOne(store, key, { version })));
+      for (const version of found) values.add(textOf(await readOne(patient, key, { version })));
       assert.equal(values.size, found.length, "every value once");
     }
   });

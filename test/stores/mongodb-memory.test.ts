@@ -81,6 +81,45 @@ for (const replicaSet of [false, true]) {
     assert.equal(textOf(at(await readVersions(reader, key, 20), 0)), "anew");
   });
 
+  test(`${name}: every version is found, however many stand in a segment with it`, async () => {
+    const [reader, writer] = await openPair();
+    const [key, other] = [keyOf(unique()), keyOf(unique())];
+    const texts: string[] = [];
+    const add = async (count: number): Promise<void> => {
+      const prefix = `part ${texts.length}`;
+      await putMany(writer, key, count, prefix);
+      await putMany(writer, other, count, prefix);
+      for (let i = 1; i <= count; i += 1) texts.push(`${prefix}-${i}`);
+    };
+    const check = async (first: number): Promise<void> => {
+      for (const value of [true, false]) {
+        const queries = [key, other].flatMap((one) =>
+          texts.map((_, i) => ({ key: one, select: { version: i + 1 }, value })),
+        );
+        const results = await reader.read(queries.toReversed());
+        results.toReversed().forEach((result, i) => {
+          const version = (i % texts.length) + 1;
+          if (version < first) return assert.equal(result, "trimmed");
+          assert.ok(result !== undefined && result !== "trimmed", `${version}`);
+          assert.equal(result.version, version);
+          assert.equal(result.size, Buffer.byteLength(at(texts, version - 1)));
+          assert.equal(result.value && textOf(result), value ? texts[version - 1] : undefined);
+        });
+      }
+    };
+    for (const count of [1, 1, 1, 40, 1, 2, 300, 1, 1, 900, 3]) {
+      await add(count);
+      await check(1);
+    }
+    for (const one of [key, other]) {
+      const { incarnation } = await readEntry(reader, one, "latest");
+      await writer.trim(one, incarnation, 20, 100);
+    }
+    await check(20);
+    await add(5);
+    await check(20);
+  });
+
   test(`${name}: who gets an entry may write into its bytes`, async () => {
     const [reader, writer] = await openPair();
     const key = keyOf(unique());

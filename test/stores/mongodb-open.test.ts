@@ -5,10 +5,11 @@ import { keyOf, putOne, unique } from "../../src/conformance/build.ts";
 import { StateError, type ErrorCode } from "../../src/errors.ts";
 import { openStore } from "../../src/stores/index.ts";
 import { startMongodb, type MongodbServer } from "../servers/mongodb.ts";
-import { freePort, waitUntil } from "../servers/process.ts";
+import { freePort } from "../servers/process.ts";
 import { isSelected } from "../servers/selection.ts";
+import { Stopwatch } from "../servers/stopwatch.ts";
 import { optionsWith, TestState } from "./mongodb-support.ts";
-import { RecordedLog } from "./support.ts";
+import { isBackSoon, outageOf, PATIENCE_MS, RecordedLog, untilDone } from "./support.ts";
 
 const PASSWORD = "s3cret/word";
 
@@ -49,10 +50,10 @@ if (isSelected("mongodb")) {
   after(() => Promise.all([server.stop(), guarded.stop()]));
 
   test("wrong credentials end the opening at once", async () => {
-    const start = performance.now();
+    using watch = new Stopwatch();
     const opening = openStore(urlAs("root", "s3cret-but-wrong"), optionsWith());
     await assert.rejects(opening, fails("store_denied"));
-    assert.ok(performance.now() - start < 10_000, "no retries");
+    assert.ok(watch.ms < PATIENCE_MS / 2, "no retries");
   });
 
   test("a user without the privileges is told so", async () => {
@@ -77,7 +78,10 @@ if (isSelected("mongodb")) {
     const admin = root.db("admin");
     await admin.command({ createUser: "fired", pwd: PASSWORD, roles: ["readWriteAnyDatabase"] });
     const log = new RecordedLog();
-    const store = await openStore(urlAs("fired", PASSWORD), optionsWith({ log, timeoutMs: 2000 }));
+    const store = await openStore(
+      urlAs("fired", PASSWORD),
+      optionsWith({ log, timeoutMs: 10_000 }),
+    );
     after(() => store.close());
     const key = keyOf(unique());
     await putOne(store, key, "value");
@@ -100,41 +104,36 @@ if (isSelected("mongodb")) {
 
   test("a server that is away is tried for the time given, then given up", async () => {
     const url = `mongodb://127.0.0.1:${await freePort()}/vss`;
-    const start = performance.now();
+    using watch = new Stopwatch();
     const opening = openStore(url, optionsWith({ connectTimeoutMs: 1500, timeoutMs: 1000 }));
     await assert.rejects(opening, fails("store_unavailable"));
-    const took = performance.now() - start;
-    assert.ok(took > 1200 && took < 6000, `${took} ms`);
+    assert.ok(watch.wallMs > 1200 && watch.ms < PATIENCE_MS / 2, `after ${watch.wallMs} ms`);
   });
 
   test("a server that comes up while a store is being opened is used", async () => {
     const own = await startMongodb({ args: ["--quiet"] });
     after(() => own.stop());
     for (const member of own.members) await member.kill();
-    const opening = openStore(own.url, optionsWith({ connectTimeoutMs: 30_000 }));
+    const opening = openStore(own.url, optionsWith({ connectTimeoutMs: 120_000 }));
     await own.restart();
     const store = await opening;
     after(() => store.close());
     assert.equal((await putOne(store, keyOf(unique()), "value")).version, 1);
   });
 
-  test("a store serves again within two seconds of its server's return", async () => {
+  test("a store serves again soon after its server's return", async () => {
     const own = await startMongodb({ args: ["--quiet"] });
     after(() => own.stop());
     const store = await openStore(own.url, optionsWith({ timeoutMs: 2000 }));
     after(() => store.close());
     const key = keyOf(unique());
-    await putOne(store, key, "one");
+    await untilDone("a write", () => putOne(store, key, "one"));
     for (const member of own.members) await member.kill();
-    await assert.rejects(putOne(store, key, "two"));
+    await assert.rejects(putOne(store, key, "two"), (error) => Boolean(outageOf(error)));
     await own.restart();
-    const serves = async (): Promise<boolean> =>
-      store.ping().then(
-        () => true,
-        () => false,
-      );
-    await waitUntil("service", serves, 2000);
-    assert.ok((await putOne(store, key, "three")).version >= 2);
+    await isBackSoon(() => store.ping());
+    const { version } = await untilDone("a write", () => putOne(store, key, "three"));
+    assert.ok(version >= 2);
   });
 
   test("states with prefixes of their own share a database and see nothing of each other", async () => {
