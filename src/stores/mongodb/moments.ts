@@ -3,7 +3,7 @@ import type { Key } from "../../key.ts";
 import type { Database } from "./database.ts";
 import type { Deadline } from "./deadline.ts";
 import type { LiveKey } from "./documents.ts";
-import { readPlaces } from "./places.ts";
+import type { PlaceReader } from "./places.ts";
 
 /** A moment in the life of a key, before its latest version was made. */
 export interface Moment {
@@ -11,6 +11,12 @@ export interface Moment {
   readonly live: LiveKey;
   /** Milliseconds since 1970. */
   readonly asOf: number;
+}
+
+/** What times are read with. */
+export interface Readers {
+  readonly database: Database;
+  readonly places: PlaceReader;
 }
 
 /** Narrows down the last entry at or before a moment. */
@@ -40,7 +46,7 @@ interface TimedSegment {
  * each command, which all searches share.
  */
 export async function findMoments(
-  database: Database,
+  readers: Readers,
   moments: readonly Moment[],
   deadline: Deadline,
 ): Promise<readonly number[]> {
@@ -51,9 +57,9 @@ export async function findMoments(
     const open = searches.filter(({ low, high }) => high - low > 1);
     if (open.length === 0) return searches.map(({ low }) => low);
     const isWide = ({ low, high }: Search): boolean => high - low > RANGE_MAX;
-    await probe(database, open.filter(isWide), deadline);
+    await probe(readers.places, open.filter(isWide), deadline);
     await readRanges(
-      database,
+      readers.database,
       open.filter((search) => !isWide(search)),
       deadline,
     );
@@ -61,7 +67,7 @@ export async function findMoments(
 }
 
 async function probe(
-  database: Database,
+  reader: PlaceReader,
   searches: readonly Search[],
   deadline: Deadline,
 ): Promise<void> {
@@ -73,7 +79,7 @@ async function probe(
     }),
   );
   const places = probes.map(({ place }) => place);
-  const entries = await readPlaces(database, places, "time", deadline);
+  const entries = await reader.seekTimes(places, deadline);
   probes.forEach(({ group, place }, i) => narrow(group.all, place.position, entries[i]?.a));
 }
 

@@ -15,7 +15,7 @@ import {
 import { HeadReader } from "./heads.ts";
 import { findMoments } from "./moments.ts";
 import type { NewestWrite } from "./newest-write.ts";
-import { readPlaces, type Place } from "./places.ts";
+import { PlaceReader, type Place } from "./places.ts";
 import type { ReadCache } from "./read-cache.ts";
 import { readFloors } from "./states.ts";
 
@@ -43,6 +43,7 @@ export class EntryReader {
   readonly #database: Database;
   readonly #cache: ReadCache;
   readonly #clock: Clock;
+  readonly #places: PlaceReader;
   readonly heads: HeadReader;
 
   constructor(
@@ -53,6 +54,7 @@ export class EntryReader {
     this.#database = database;
     this.#cache = cache;
     this.#clock = options.clock;
+    this.#places = new PlaceReader(database);
     this.heads = new HeadReader(database, cache, options);
   }
 
@@ -76,7 +78,8 @@ export class EntryReader {
       }
     });
     const moments = searches.map(({ query, live, asOf }) => ({ key: query.key, live, asOf }));
-    const positions = await findMoments(this.#database, moments, deadline);
+    const readers = { database: this.#database, places: this.#places };
+    const positions = await findMoments(readers, moments, deadline);
     searches.forEach((search, i) => {
       const version = versionAt(search.live, positions[i] ?? 0);
       found.push({ ...search, version });
@@ -126,7 +129,7 @@ export class EntryReader {
       const wanted = missing.filter(({ query }) => query.value === (detail === "all"));
       const places = wanted.map(placeOf);
       const time = { at: this.#clock.monotonic(), newest };
-      const entries = await readPlaces(this.#database, places, detail, deadline);
+      const entries = await this.#places.read(places, detail, deadline);
       wanted.forEach((one, i) => {
         const entry = toStored(one, entries[i]);
         results[one.index] = entry ?? "trimmed";
