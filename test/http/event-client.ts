@@ -31,7 +31,7 @@ export class EventClient {
   }
 
   /** The next event; fails where none comes in time. */
-  async next(timeoutMs = 5_000): Promise<StreamEvent> {
+  async next(timeoutMs = 60_000): Promise<StreamEvent> {
     const timer = setTimeout(() => this.#abort.abort(new Error("no event in time")), timeoutMs);
     try {
       for (;;) {

@@ -7,7 +7,8 @@ import { createServer } from "../../src/http/server.ts";
 import { open } from "../../src/index.ts";
 import type { Log } from "../../src/telemetry/log.ts";
 import { waitUntil } from "../servers/process.ts";
-import { problemOf, RawClient, serve, type RawAnswer } from "./serve.ts";
+import { Stopwatch } from "../servers/stopwatch.ts";
+import { problemOf, RawClient, serve, type RawAnswer, type Served } from "./serve.ts";
 
 const QUICK = { headersTimeoutMs: 100, requestTimeoutMs: 200, connectionsCheckMs: 20 };
 
@@ -35,7 +36,7 @@ test("a body that does not arrive in time is answered 408, and nothing is writte
   assert.equal(codeOf(answer), "request_timeout");
   await client.closed();
   assert.equal(await served.state.get("slow"), undefined);
-  await waitUntil("the load to be let go", async () => (await loadOf(served.url)).heldBytes === 0);
+  await waitUntil("the load to be let go", async () => (await loadOf(served)).heldBytes === 0);
 });
 
 test("a connection that sends nothing is closed", async () => {
@@ -49,25 +50,25 @@ interface LoadFigures {
   readonly heldBytes: number;
 }
 
-async function loadOf(url: string): Promise<LoadFigures> {
-  const response = await fetch(`${url}/-/readyz?verbose`);
-  return ((await response.json()) as { readonly server: LoadFigures }).server;
+/** Asks without a connection, which a server of short limits could close meanwhile. */
+async function loadOf({ server }: Served): Promise<LoadFigures> {
+  const { body } = await server.fastify.inject("/-/readyz?verbose");
+  return (JSON.parse(body) as { readonly server: LoadFigures }).server;
 }
 
 test("a reader that never reads is cut off, and its answer's bytes are let go", async () => {
-  await using served = await serve({ limits: { stallTimeoutMs: 200 } });
+  await using served = await serve({ limits: { stallTimeoutMs: 1_000 } });
   await served.state.put("big", "x".repeat(8_000_000));
   const client = new RawClient(served.port);
   await once(client.socket, "connect");
   client.socket.pause();
   client.send("GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
-  await waitUntil("the answer to be held", async () => (await loadOf(served.url)).inFlight === 2);
-  assert.ok((await loadOf(served.url)).heldBytes >= 8_000_000);
-  await waitUntil(
-    "the reader to be cut off",
-    async () => (await loadOf(served.url)).inFlight === 1,
-  );
-  assert.equal((await loadOf(served.url)).heldBytes, 0);
+  await waitUntil("the answer to be held", async () => {
+    const { inFlight, heldBytes } = await loadOf(served);
+    return inFlight === 2 && heldBytes >= 8_000_000;
+  });
+  await waitUntil("the reader to be cut off", async () => (await loadOf(served)).inFlight === 1);
+  assert.equal((await loadOf(served)).heldBytes, 0);
   client.destroy();
 });
 
@@ -80,16 +81,16 @@ test("answers that nobody reads hold no more than the bound", async () => {
     client.socket.pause();
     client.send(get.repeat(100));
   }
-  let heldMax = 0;
-  const deadline = performance.now() + 500;
-  await waitUntil("the answers to be held", async () => {
-    heldMax = Math.max(heldMax, (await loadOf(served.url)).heldBytes);
-    return performance.now() > deadline;
+  let looks = 0;
+  await waitUntil("as many answers to be held as may be", async () => {
+    const { heldBytes } = await loadOf(served);
+    assert.ok(heldBytes <= 10_000_000, `${heldBytes} bytes were held`);
+    looks = heldBytes > 9_000_000 ? looks + 1 : 0;
+    return looks > 20;
   });
-  assert.ok(heldMax > 0 && heldMax <= 10_000_000, `${heldMax} bytes were held`);
   for (const client of clients) client.destroy();
   await waitUntil("all to be let go", async () => {
-    const { inFlight, heldBytes } = await loadOf(served.url);
+    const { inFlight, heldBytes } = await loadOf(served);
     return inFlight === 1 && heldBytes === 0;
   });
 });
@@ -111,7 +112,7 @@ test("requests sent behind a watch take no room from others", async () => {
   const few = new RawClient(served.port);
   few.send(watch + get.repeat(50));
   await waitUntil("the watch", () => few.received.includes("caught-up"));
-  assert.equal((await loadOf(served.url)).inFlight, 1);
+  assert.equal((await loadOf(served)).inFlight, 1);
   assert.equal(few.socket.destroyed, false);
   few.send(get);
   await few.closed();
@@ -122,10 +123,7 @@ test("requests past the bound are answered 503 before their body is read", async
   await using served = await serve({ limits: { inFlightMax: 1 } });
   const first = new RawClient(served.port);
   first.send("PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1");
-  await waitUntil(
-    "the first to be under way",
-    async () => (await loadOf(served.url)).inFlight === 2,
-  );
+  await waitUntil("the first to be under way", async () => (await loadOf(served)).inFlight === 2);
   const second = new RawClient(served.port);
   second.send("PUT /b HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
   const refused = await second.answer();
@@ -153,7 +151,7 @@ test("a client that comes back too early waits to be refused again, and for noth
   await using served = await serve({ limits: { inFlightMax: 1 } });
   const busy = new RawClient(served.port);
   busy.send("PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1");
-  await waitUntil("it to be under way", async () => (await loadOf(served.url)).inFlight === 2);
+  await waitUntil("it to be under way", async () => (await loadOf(served)).inFlight === 2);
   const eager = new RawClient(served.port);
   const get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
   const startedAt = performance.now();
@@ -164,12 +162,12 @@ test("a client that comes back too early waits to be refused again, and for noth
   other.send(get);
   assert.equal((await other.answer())?.status, 503, "another's first refusal comes at once");
   // What waits to be refused takes no room.
-  assert.equal((await loadOf(served.url)).inFlight, 2);
+  assert.equal((await loadOf(served)).inFlight, 2);
   assert.equal((await eager.answer())?.status, 503);
   assert.ok(performance.now() - startedAt >= 990, "Retry-After says a second");
   busy.send("2");
   assert.equal((await busy.answer())?.status, 200);
-  await waitUntil("room", async () => (await loadOf(served.url)).inFlight === 1);
+  await waitUntil("room", async () => (await loadOf(served)).inFlight === 1);
   eager.send(get);
   assert.equal((await eager.answer())?.status, 200);
   for (const client of [busy, eager, other]) client.destroy();
@@ -179,7 +177,7 @@ test("bodies together may hold no more than the bound", async () => {
   await using served = await serve({ limits: { heldBytesMax: 1_000 } });
   const first = new RawClient(served.port);
   first.send("PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 600\r\n\r\n");
-  await waitUntil("it to count", async () => (await loadOf(served.url)).heldBytes === 600);
+  await waitUntil("it to count", async () => (await loadOf(served)).heldBytes === 600);
   const put = (size: number): Promise<Response> =>
     fetch(`${served.url}/b`, { method: "PUT", body: "x".repeat(size) });
   assert.equal((await problemOf(await put(401))).code, "overloaded");
@@ -192,7 +190,7 @@ test("bodies together may hold no more than the bound", async () => {
   assert.equal((await first.answer())?.status, 200);
   await waitUntil("room", async () => (await put(900)).status === 200);
   for (const client of [first, chunked]) client.destroy();
-  await waitUntil("all to be let go", async () => (await loadOf(served.url)).heldBytes === 0);
+  await waitUntil("all to be let go", async () => (await loadOf(served)).heldBytes === 0);
 });
 
 test("connections past the bound are closed, and the others live on", async () => {
@@ -218,7 +216,7 @@ test("a stop finishes what is under way, and then closes", async () => {
   const idle = new RawClient(served.port);
   idle.send("GET /k HTTP/1.1\r\nHost: x\r\n\r\n");
   assert.equal((await idle.answer())?.status, 200);
-  await waitUntil("it to be under way", async () => (await loadOf(served.url)).inFlight === 2);
+  await waitUntil("it to be under way", async () => (await loadOf(served)).inFlight === 2);
   const closing = served.server.close(10_000);
   await idle.closed();
   under.send("2");
@@ -235,10 +233,10 @@ test("a stop cuts what is not done by its deadline", async () => {
   await using served = await serve();
   const client = new RawClient(served.port);
   client.send("PUT /never HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1");
-  await waitUntil("it to be under way", async () => (await loadOf(served.url)).inFlight === 2);
-  const start = performance.now();
+  await waitUntil("it to be under way", async () => (await loadOf(served)).inFlight === 2);
+  using watch = new Stopwatch();
   await served.server.close(100);
-  assert.ok(performance.now() - start < 2_000);
+  assert.ok(watch.ms < 5_000, `closed after ${watch.ms} ms`);
   await client.closed();
 });
 
@@ -282,8 +280,10 @@ test("a failure reaches its caller without a trace of its cause, and the log wit
   const away = await call("PUT");
   assert.deepEqual([away["statusCode"], away["applied"]], [503, "no"]);
   const count = lines.length;
+  const start = performance.now();
   for (let n = 0; n < 100; n += 1) await call("PUT");
-  assert.ok(lines.length <= count + 1, "one line a second for each code");
+  const seconds = Math.ceil((performance.now() - start) / 1000);
+  assert.ok(lines.length <= count + seconds, "one line a second for each code");
   await server.close(0);
   await state.close();
 });
@@ -299,7 +299,7 @@ test("one line is logged for each request, where that is wanted", async () => {
     [level, message, rest],
     ["info", "request", { method: "GET", url: "/k?raw", status: 404 }],
   );
-  assert.ok(ms > 0 && ms < 10_000);
+  assert.ok(ms > 0 && ms < performance.now());
 });
 
 test("readiness follows what it is told, and a stop", async () => {

@@ -41,6 +41,9 @@ export interface RawAnswer {
   readonly body: string;
 }
 
+/** For what never comes; a busy machine may well take seconds. */
+const PATIENCE_MS = 60_000;
+
 /** A client that sends what it likes. Its answers are told apart by their Content-Length. */
 export class RawClient {
   readonly socket: Socket;
@@ -71,7 +74,7 @@ export class RawClient {
   }
 
   /** The next answer, final or interim; undefined where the connection closed before one. */
-  async answer(timeoutMs = 5_000): Promise<RawAnswer | undefined> {
+  async answer(timeoutMs = PATIENCE_MS): Promise<RawAnswer | undefined> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const answer = this.#take();
@@ -81,7 +84,7 @@ export class RawClient {
   }
 
   /** Everything that came, once the server has closed. */
-  async closed(timeoutMs = 5_000): Promise<string> {
+  async closed(timeoutMs = PATIENCE_MS): Promise<string> {
     const deadline = performance.now() + timeoutMs;
     while (!this.#ended) await this.#more(deadline);
     return this.#received.toString("latin1");
