@@ -14,9 +14,11 @@ import {
   unique,
 } from "../../src/conformance/build.ts";
 import type { Key } from "../../src/key.ts";
-import type { Change, Store } from "../../src/store.ts";
+import type { Change, Condition, Store } from "../../src/store.ts";
 import { encodeCommit } from "../../src/stores/redis/commit-codec.ts";
 import { COMMIT_SCRIPT } from "../../src/stores/redis/commit-script.ts";
+import { encodePuts } from "../../src/stores/redis/put-codec.ts";
+import { PUT_SCRIPT } from "../../src/stores/redis/put-script.ts";
 import { READ_SCRIPT } from "../../src/stores/redis/scripts.ts";
 import { partitionNames } from "../../src/stores/redis/schema.ts";
 import { freshUrls } from "../servers/fresh-url.ts";
@@ -40,19 +42,31 @@ if (isSelected("redis")) {
     { what: "that vanishes on a connection that says nothing more", verdict: "swallow" },
   ];
 
-  for (const { what, verdict } of losses) {
-    test(`a commit ${what} is applied once, and answered`, async (t) => {
-      const proxy = await Proxy.start(t, newUrl());
-      const store = await openRedis(t, proxy.url);
-      const key = keyOf(unique());
-      await putOne(store, key, "first");
-      proxy.decide = firstWith(COMMIT_SCRIPT.sha, verdict);
-      assert.equal((await putOne(store, key, "second")).version, 2);
-      await sleep(verdict === "cut-and-pass-late" ? 500 : 0);
-      assert.deepEqual(await versionsOf(store, key), [1, 2]);
-      assert.equal((await putOne(store, key, "third")).version, 3);
-      assert.equal(textOf(await readEntry(store, key, { version: 2 })), "second");
-    });
+  const onlyIfThere = (key: Key): readonly Condition[] => [{ kind: "present", key }];
+  const scripts = [
+    { of: "of puts alone", script: PUT_SCRIPT, conditionsOn: (): readonly Condition[] => [] },
+    { of: "with a condition", script: COMMIT_SCRIPT, conditionsOn: onlyIfThere },
+  ];
+
+  for (const { of, script, conditionsOn } of scripts) {
+    for (const { what, verdict } of losses) {
+      test(`a commit ${of} ${what} is applied once, and answered`, async (t) => {
+        const proxy = await Proxy.start(t, newUrl());
+        const store = await openRedis(t, proxy.url);
+        const key = keyOf(unique());
+        await putOne(store, key, "first");
+        proxy.decide = firstWith(script.sha, verdict);
+        const outcome = await commit(store, {
+          conditions: conditionsOn(key),
+          puts: [put(key, "second")],
+        });
+        assert.equal(committed(outcome).puts[0]?.version, 2);
+        await sleep(verdict === "cut-and-pass-late" ? 500 : 0);
+        assert.deepEqual(await versionsOf(store, key), [1, 2]);
+        assert.equal((await putOne(store, key, "third")).version, 3);
+        assert.equal(textOf(await readEntry(store, key, { version: 2 })), "second");
+      });
+    }
   }
 
   test("a batch whose answer is lost is answered item by item as it was decided", async (t) => {
@@ -100,31 +114,33 @@ if (isSelected("redis")) {
     assert.equal(textOf(await readEntry(store, key, "latest")), "value");
   });
 
-  test("a copy of a commit that comes after its writer's next one is refused", async (t) => {
-    const url = newUrl();
-    const store = await openRedis(t, url);
-    const key = keyOf(unique());
-    const names = partitionNames(prefixOf(url), 0);
-    const send = async (number: number, value: string): Promise<unknown> => {
-      const transactions = [transaction({ puts: [put(key, value)] })];
-      const call = encodeCommit(transactions, names, { writer: "w", number }, Date.now());
-      // As text the plan survives only where it is ASCII, so it goes as the store sends it.
-      const { createClient } = await import("redis");
-      const client = createClient({ url: server.url, RESP: 2 });
-      await client.connect();
-      try {
-        const keys = [String(call.keys.length), ...call.keys];
-        return await client.sendCommand(["EVAL", COMMIT_SCRIPT.source, ...keys, ...call.args]);
-      } finally {
-        client.destroy();
-      }
-    };
-    await send(1, "one");
-    await send(2, "two");
-    await send(2, "two");
-    await assert.rejects(send(1, "one"), /VSSSUPERSEDED/);
-    assert.deepEqual(await versionsOf(store, key), [1, 2]);
-  });
+  for (const encode of [encodePuts, encodeCommit]) {
+    test(`a copy from ${encode.name} that comes after its writer's next is refused`, async (t) => {
+      const url = newUrl();
+      const store = await openRedis(t, url);
+      const key = keyOf(unique());
+      const names = partitionNames(prefixOf(url), 0);
+      const send = async (number: number, value: string): Promise<unknown> => {
+        const transactions = [transaction({ puts: [put(key, value)] })];
+        const call = encode(transactions, names, { writer: "w", number }, Date.now());
+        // As text the plan survives only where it is ASCII, so it goes as the store sends it.
+        const { createClient } = await import("redis");
+        const client = createClient({ url: server.url, RESP: 2 });
+        await client.connect();
+        try {
+          const keys = [String(call.keys.length), ...call.keys];
+          return await client.sendCommand(["EVAL", call.script.source, ...keys, ...call.args]);
+        } finally {
+          client.destroy();
+        }
+      };
+      await send(1, "one");
+      await send(2, "two");
+      await send(2, "two");
+      await assert.rejects(send(1, "one"), /VSSSUPERSEDED/);
+      assert.deepEqual(await versionsOf(store, key), [1, 2]);
+    });
+  }
 
   test("a paused Redis: calls end by their deadline, and go on when it does", async (t) => {
     const url = newUrl();

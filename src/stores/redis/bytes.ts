@@ -70,7 +70,11 @@ export class ByteWriter {
     this.#buffer.write(text, start + 2, "utf8");
   }
 
-  /** Sets four bytes that were written before, such as a length that was not known then. */
+  /** Sets bytes that were written before, such as a length that was not known then. */
+  setU16(value: number, at: number): void {
+    this.#buffer.writeUInt16BE(value, at);
+  }
+
   setU32(value: number, at: number): void {
     this.#buffer.writeUInt32BE(value, at);
   }

@@ -10,15 +10,17 @@ import type {
   Unmet,
 } from "../../store.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
+import { COMMIT_SCRIPT } from "./commit-script.ts";
 import { toList, type Reply } from "./connection.ts";
 import { isLarge, readItem, toBuffer, writeEntry, type Elements } from "./entry-codec.ts";
 import type { PartitionNames } from "./schema.ts";
+import type { Script } from "./scripts.ts";
 
 const LARGE = 1;
 const IMPORTED = 2;
 
 /** A change of the feed that is a put; a delete is 1. */
-const CHANGE_PUT = 0;
+export const CHANGE_PUT = 0;
 
 /** The index that stands for "an imported put" where a condition's would stand. */
 const CONDITION_IMPORT = 65_535;
@@ -34,10 +36,13 @@ export interface CommitId {
   readonly number: number;
 }
 
-/** What the commit script is called with. */
+/** What a script that commits is called with. */
 export interface CommitCall {
+  readonly script: Script;
   readonly keys: readonly string[];
   readonly args: readonly Buffer[];
+  /** Decodes its reply: the outcomes in the order of the transactions. */
+  readonly decode: (reply: Reply) => readonly Outcome[];
 }
 
 /** Encodes transactions of one partition for the commit script, in the order given. */
@@ -61,7 +66,8 @@ export function encodeCommit(
     const { request } = transaction;
     plan.writeTransaction(transaction, request === undefined ? 0 : (indexes.get(request.id) ?? 0));
   }
-  return { keys, args: [writer.finish(), ...plan.large] };
+  const decode = (reply: Reply): readonly Outcome[] => decodeCommit(reply, transactions);
+  return { script: COMMIT_SCRIPT, keys, args: [writer.finish(), ...plan.large], decode };
 }
 
 function collectRequests(transactions: readonly Transaction[]): ReadonlySet<string> {
@@ -148,10 +154,7 @@ class PlanWriter {
 }
 
 /** Decodes the commit script's reply: the outcomes in order, then the entries that were read. */
-export function decodeCommit(
-  reply: Reply,
-  transactions: readonly Transaction[],
-): readonly Outcome[] {
+function decodeCommit(reply: Reply, transactions: readonly Transaction[]): readonly Outcome[] {
   const elements = toList(reply).values();
   const outcomes = new ByteReader(toBuffer(elements.next().value));
   return transactions.map((transaction) => readOutcome(outcomes, transaction, elements));

@@ -1,13 +1,6 @@
 import { COMMIT_ID_TTL_MS, REQUEST_ID_TTL_MS } from "../../limits.ts";
+import { answerSentBefore, KEPT_REPLY_BYTES_MAX } from "./sent-before.ts";
 import { SHARED_LUA, toScript, type Script } from "./scripts.ts";
-
-/** Replies up to this size are kept with the commit's number, to be answered again. */
-const KEPT_REPLY_BYTES_MAX = 1024 * 1024;
-
-/** Error code where the same commit was made before, but its reply was too large to be kept. */
-export const REPLY_NOT_KEPT = "VSSREPLYNOTKEPT";
-/** Error code of a commit that arrives after a later one of the same writer. */
-export const COMMIT_SUPERSEDED = "VSSSUPERSEDED";
 
 /**
  * Commits a batch of transactions to one partition. It reads what the decisions need, decides all
@@ -16,24 +9,14 @@ export const COMMIT_SUPERSEDED = "VSSSUPERSEDED";
  * and several puts to one key become one HSET.
  *
  * KEYS: meta, index, feed, the writer's last commit, request ids, the keys' hashes. ARGV[1]: the plan
- * (`encodePlan` writes it), ARGV[2…]: large values. A writer sends one commit at a time, under rising
- * numbers: the same number again is answered as it was the first time, and a lower one, which can
- * only be a copy that was held up on its way, is refused.
+ * (`encodeCommit` writes it), ARGV[2…]: large values.
  */
 const LOAD = `
 local plan, pos, next_large = ARGV[1], 1, 2
 local now, number, request_count, transaction_count
 now, number, request_count, transaction_count, pos = unpack_struct('>I6I6HH', plan, pos)
 
-local previous = call('GET', KEYS[4])
-if previous then
-  local last = unpack_struct('>I6', previous)
-  if last > number then return redis.error_reply('${COMMIT_SUPERSEDED} a later commit came first') end
-  if last == number then
-    if #previous == 6 then return redis.error_reply('${REPLY_NOT_KEPT} the reply was too large') end
-    return cmsgpack.unpack(sub(previous, 7))
-  end
-end
+${answerSentBefore("cmsgpack.unpack(sub(previous, 7))")}
 local sequence = tonumber(call('HGET', KEYS[1], 's') or 0)
 
 -- By index into KEYS: latest version (nil: no such key), its time, incarnation, first version;

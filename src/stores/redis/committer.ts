@@ -3,10 +3,10 @@ import { StateError } from "../../errors.ts";
 import type { Outcome, Transaction } from "../../store.ts";
 import type { Clock } from "../../telemetry/clock.ts";
 import { keysOf } from "../shared/plan.ts";
-import { decodeCommit, encodeCommit } from "./commit-codec.ts";
-import { COMMIT_SCRIPT } from "./commit-script.ts";
+import { encodeCommit } from "./commit-codec.ts";
 import type { Connection, Reply } from "./connection.ts";
 import { sendScript, withScript, type Executor, type ScriptCall } from "./executor.ts";
+import { areAllPuts, encodePuts } from "./put-codec.ts";
 import type { Replicas } from "./replicas.ts";
 import { partitionOf, type Partition } from "./schema.ts";
 
@@ -126,7 +126,8 @@ export class Committer {
     transactions: readonly Transaction[],
     sending: Sending,
   ): Promise<readonly Outcome[]> {
-    const [first = [], ...others] = splitByItems(transactions);
+    const [first, ...others] = splitByItems(transactions);
+    if (first === undefined) return [];
     const outcomes = await this.#commitScript(partition, first, sending);
     if (others.length === 0) return outcomes;
     const all = [...outcomes];
@@ -148,17 +149,18 @@ export class Committer {
     const { executor, clock } = this.#options;
     this.#lastNumber += 1;
     const id = { writer, number: this.#lastNumber };
-    const call = { script: COMMIT_SCRIPT, ...encodeCommit(transactions, names, id, clock.now()) };
+    const encode = areAllPuts(transactions) ? encodePuts : encodeCommit;
+    const call = encode(transactions, names, id, clock.now());
     const reply = await executor.run({
       slot,
       kind: "write",
       deadline,
       attempt: (connection, isRedirected) =>
-        withScript(connection, COMMIT_SCRIPT, () =>
+        withScript(connection, call.script, () =>
           this.#send(connection, call, { isRedirected, deadline }),
         ),
     });
-    return decodeCommit(reply, transactions);
+    return call.decode(reply);
   }
 
   async #send(
