@@ -120,6 +120,29 @@ for (const replicaSet of [false, true]) {
     await check(20);
   });
 
+  test(`${name}: an answer that is larger than a reply of MongoDB comes whole`, async () => {
+    const [reader, writer] = await openPair();
+    const keys = Array.from({ length: 20 }, () => keyOf(unique()));
+    for (const version of [1, 2]) {
+      for (const [i, key] of keys.entries()) {
+        await putOne(writer, key, Buffer.alloc(2 ** 20, i + version));
+      }
+    }
+    for (const select of ["latest", { version: 1 }] as const) {
+      const results = await reader.read(keys.map((key) => ({ key, select, value: true })));
+      const filledWith = results.map((result) => {
+        assert.ok(result !== undefined && result !== "trimmed");
+        assert.equal(result.value?.byteLength, 2 ** 20);
+        return result.value?.[0];
+      });
+      const added = select === "latest" ? 2 : 1;
+      assert.deepEqual(
+        filledWith,
+        keys.map((_, i) => i + added),
+      );
+    }
+  });
+
   test(`${name}: who gets an entry may write into its bytes`, async () => {
     const [reader, writer] = await openPair();
     const key = keyOf(unique());

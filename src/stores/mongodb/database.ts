@@ -1,4 +1,4 @@
-import type { ClientSession, Db, Document, MongoClient } from "mongodb";
+import { Long, type ClientSession, type Db, type Document, type MongoClient } from "mongodb";
 import { DeadlineError, isTransient } from "./classify.ts";
 import { settleWithin, type Deadline } from "./deadline.ts";
 import type { Journal } from "./journal.ts";
@@ -17,7 +17,8 @@ const RETRY_DELAY_MS_MAX = 250;
 /** The part of a call's time that one attempt may take, so that another can follow it. */
 const ATTEMPT_SHARE = 0.6;
 
-const READ = { readConcern: MAJORITY };
+/** Documents of one reply; most answers fit one. */
+const BATCH_SIZE = 10_000;
 
 export interface ReadOptions {
   /** Undefined where the pipeline brings its own documents. */
@@ -66,22 +67,44 @@ export class Database {
       : this.command(command, deadline, session);
   }
 
-  /** As `read`, for an answer that may be larger than one reply of 16 MiB. */
+  /**
+   * As `read`, for an answer that may be larger than one reply of 16 MiB. The driver's own cursors
+   * would cost as much again for each document as all else on this side.
+   */
   async aggregate<T extends Document>(
     pipeline: Document[],
     { collection, session, deadline }: ReadOptions,
   ): Promise<T[]> {
-    const once = (): Promise<T[]> =>
-      this.#attempt(deadline, () => {
-        const options = { batchSize: 1000, ...(session ? { session } : READ) };
-        const cursor =
-          collection === undefined
-            ? this.#db.aggregate<T>(pipeline, options)
-            : this.#db.collection(collection).aggregate<T>(pipeline, options);
-        return cursor.toArray();
-      });
+    const aggregate = { aggregate: collection ?? 1, pipeline, cursor: { batchSize: BATCH_SIZE } };
     // A failure inside a transaction is the whole transaction's, and tried again by it.
-    return session === undefined ? retryTransient(deadline, once) : once();
+    if (session !== undefined) return this.#readAll<T>(aggregate, session, deadline);
+    const command = { ...aggregate, readConcern: MAJORITY };
+    return retryTransient(deadline, async () => {
+      // A cursor belongs to the session that has opened it.
+      const own = this.client.startSession({ causalConsistency: false });
+      try {
+        return await this.#readAll<T>(command, own, deadline);
+      } finally {
+        await own.endSession();
+      }
+    });
+  }
+
+  async #readAll<T>(command: Document, session: ClientSession, deadline: Deadline): Promise<T[]> {
+    let reply = (await this.command(command, deadline, session)) as CursorReply<T>;
+    const found = [...(reply.cursor.firstBatch ?? [])];
+    while (Long.fromValue(reply.cursor.id).notEquals(0)) {
+      const { id, ns } = reply.cursor;
+      const getMore = Long.fromValue(id);
+      const collection = ns.slice(ns.indexOf(".") + 1);
+      reply = (await this.command(
+        { getMore, collection, batchSize: BATCH_SIZE },
+        deadline,
+        session,
+      )) as CursorReply<T>;
+      found.push(...(reply.cursor.nextBatch ?? []));
+    }
+    return found;
   }
 
   get db(): Db {
@@ -93,6 +116,16 @@ export class Database {
     if (ms <= 0) throw new DeadlineError("No time was left to ask MongoDB.");
     return settleWithin(ms, call);
   }
+}
+
+interface CursorReply<T> {
+  readonly cursor: {
+    /** 0 where there is no more. */
+    readonly id: Long | number;
+    readonly ns: string;
+    readonly firstBatch?: readonly T[];
+    readonly nextBatch?: readonly T[];
+  };
 }
 
 /** The documents of a reply to `find` or `aggregate` that fits one batch. */
