@@ -19,41 +19,39 @@ import {
   transaction,
 } from "../../src/conformance/build.ts";
 import { StateError, type Applied } from "../../src/errors.ts";
-import { waitUntil } from "../servers/process.ts";
+import { Stopwatch } from "../servers/stopwatch.ts";
 import { newFile, openFile, openStore, valueOf } from "./sqlite-support.ts";
-import { failsWith } from "./support.ts";
+import { failsWith, untilDone } from "./support.ts";
 
 const KEY = keyOf("k");
 
 test("a write that never gets the lock fails by its deadline, and is not made later", async () => {
   const file = await newFile();
-  const store = await openStore(file, { timeoutMs: 300 });
-  await putOne(store, KEY, "before");
+  const patient = await openStore(file);
+  await putOne(patient, KEY, "before");
+  await patient.close();
+  const timeoutMs = 1_000;
+  const store = await openStore(file, { timeoutMs });
   using other = openFile(file);
   other.exec("BEGIN IMMEDIATE");
-  const started = performance.now();
+  using watch = new Stopwatch();
   const writes = Array.from({ length: 5 }, () => putOne(store, KEY, "locked out"));
   for (const write of await Promise.allSettled(writes)) {
     assert.ok(write.status === "rejected");
     failsWith("store_unavailable", "no")(write.reason);
   }
-  assert.ok(performance.now() - started < 5_000, "each within its deadline");
+  assert.ok(watch.ms < 5 * timeoutMs, `settled after ${watch.ms} ms`);
   assert.equal(textOf(await readOne(store, KEY)), "before", "reads do not wait");
   other.exec("ROLLBACK");
-  await waitUntil("a put is taken again", () =>
-    putOne(store, KEY, "after").then(
-      () => true,
-      () => false,
-    ),
-  );
-  const history = await store.history(KEY, { order: "oldest-first", after: 0, limit: 100 });
-  assert.deepEqual(
-    await Promise.all(
-      history.map(async ({ version }) => textOf(await readOne(store, KEY, { version }))),
-    ),
-    ["before", "after"],
-  );
+  await untilDone("a put", () => putOne(store, KEY, "after"));
   await store.close();
+  const reader = await openStore(file);
+  const history = await reader.history(KEY, { order: "oldest-first", after: 0, limit: 100 });
+  const values = await Promise.all(
+    history.map(async ({ version }) => textOf(await readOne(reader, KEY, { version }))),
+  );
+  assert.deepEqual([values[0], ...new Set(values.slice(1))], ["before", "after"]);
+  await reader.close();
 });
 
 test("a write waits for a lock that is held for a while", async () => {
@@ -137,15 +135,19 @@ test("reads go on while a large commit is under way", async () => {
   const batch = Array.from({ length: 7 }, (_, i) =>
     transaction({ puts: [put(keyOf(`large-${i}`), large)] }),
   );
-  let isDone = false;
-  const write = store.commit(batch).finally(() => (isDone = true));
+  // Once is enough, unless this thread was held up while the other one was not.
   let reads = 0;
-  while (!isDone) {
-    assert.equal(textOf(await readOne(store, KEY)), "small");
-    reads += 1;
-    await nextTurn();
+  for (let round = 0; round < 20 && reads <= 10; round += 1) {
+    reads = 0;
+    let isDone = false;
+    const write = store.commit(batch).finally(() => (isDone = true));
+    while (!isDone) {
+      assert.equal(textOf(await readOne(store, KEY)), "small");
+      reads += 1;
+      await nextTurn();
+    }
+    for (const outcome of await write) committed(outcome);
   }
-  for (const outcome of await write) committed(outcome);
   assert.ok(reads > 10, `${reads} reads were answered before the commit was`);
   await store.close();
 });

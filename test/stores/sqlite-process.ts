@@ -2,16 +2,20 @@ import { at, committed, keyOf, put, transaction } from "../../src/conformance/bu
 import { systemClock } from "../../src/telemetry/clock.ts";
 import { openUntended, type Acknowledged } from "./sqlite-support.ts";
 
-/** A process of its own: puts batches to keys that others write too, and tells of each answer. */
+/**
+ * A process of its own: puts batches to keys that others write too, and tells of each answer, until it is
+ * sent a message.
+ */
 
 const BATCH_ITEMS = 32;
 
-const [file = "", name = "", keys = "", forMs = ""] = process.argv.slice(2);
+const [file = "", name = "", keys = ""] = process.argv.slice(2);
 
 const store = await openUntended(file);
+let isOver = false;
+process.once("message", () => (isOver = true));
 process.send?.("ready");
-const end = systemClock.monotonic() + Number(forMs);
-for (let next = 0; systemClock.monotonic() < end; next += BATCH_ITEMS) {
+for (let next = 0; !isOver; next += BATCH_ITEMS) {
   const puts = Array.from({ length: BATCH_ITEMS }, (_, i) =>
     put(keyOf(`key-${(next + i) % Number(keys)}`), `${name}-${next + i}`),
   );

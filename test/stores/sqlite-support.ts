@@ -7,6 +7,7 @@ import type { Store, StoreOptions } from "../../src/store.ts";
 import { open } from "../../src/stores/sqlite/store.ts";
 import { systemClock } from "../../src/telemetry/clock.ts";
 import { silentLog } from "../../src/telemetry/log.ts";
+import { endWithThis } from "../servers/children.ts";
 import { removeFolder, temporaryFolder } from "../servers/process.ts";
 import { PATIENCE_MS } from "./support.ts";
 
@@ -60,23 +61,28 @@ export interface Acknowledged {
 export interface WritingProcess {
   readonly child: ChildProcess;
   readonly acknowledged: readonly Acknowledged[];
+  /** Lets it end after its batch. */
+  stop(): void;
   /** Answers when the process has ended, whatever ended it. */
   ended(): Promise<void>;
 }
 
 export async function startWriting(
   file: string,
-  task: { readonly name: string; readonly keys: number; readonly forMs: number },
+  task: { readonly name: string; readonly keys: number },
 ): Promise<WritingProcess> {
   const program = new URL("./sqlite-process.ts", import.meta.url);
-  const child = fork(program, [file, task.name, String(task.keys), String(task.forMs)]);
+  const child = fork(program, [file, task.name, String(task.keys)]);
+  endWithThis(child);
   const acknowledged: Acknowledged[] = [];
-  const ended = once(child, "exit");
+  // What it said last may be read after its exit, but not after the end of the channel.
+  const ended = Promise.all([once(child, "exit"), once(child, "disconnect")]);
   await once(child, "message");
   child.on("message", (message) => acknowledged.push(message as Acknowledged));
   return {
     child,
     acknowledged,
+    stop: () => child.send("stop"),
     ended: async () => {
       await ended;
     },
