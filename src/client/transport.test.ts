@@ -15,7 +15,7 @@ interface Fake extends AsyncDisposable {
 }
 
 /** A server that answers as told, for faults that no real one makes to order. */
-async function serverThat(handle: Handler, timeoutMs = 5_000): Promise<Fake> {
+async function serverThat(handle: Handler, timeoutMs = 60_000): Promise<Fake> {
   const requests: IncomingMessage[] = [];
   const server = createServer((request, response) => {
     requests.push(request);
@@ -126,7 +126,7 @@ test("what a proxy answers in the server's stead leaves a write's outcome open",
 });
 
 test("a server that never answers is given up at the deadline", async () => {
-  await using fake = await serverThat(() => {}, 150);
+  await using fake = await serverThat(() => {}, 1_500);
   const error = await failureOf(fake.client.put("k", "v"));
   assert.equal(error.code, "outcome_unknown");
   assert.equal(fake.requests.length, 1);

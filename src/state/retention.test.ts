@@ -12,7 +12,7 @@ const DAY_MS = 86_400_000;
 async function setUp(rules: readonly RetentionRule[]) {
   let now = 1_000 * DAY_MS;
   const clock = { now: () => now, monotonic: () => performance.now() };
-  const options = { clock, log: silentLog, timeoutMs: 5_000, connectTimeoutMs: 5_000 };
+  const options = { clock, log: silentLog, timeoutMs: 60_000, connectTimeoutMs: 60_000 };
   const store = await openStore("memory:", options);
   const state = new VersionedState(store, {
     ...options,

@@ -21,6 +21,6 @@ test("a pause ends at once where the call was abandoned", () => {
   const turn = newTurn();
   abandon(turn);
   const started = performance.now();
-  pause(turn, 10_000);
-  assert.ok(performance.now() - started < 5_000);
+  pause(turn, 60_000);
+  assert.ok(performance.now() - started < 30_000);
 });
