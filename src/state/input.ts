@@ -1,4 +1,4 @@
-import { hash, randomFillSync } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 
 import type { Conditions, Moment, Which } from "../api.ts";
 import { StateError } from "../errors.ts";
@@ -144,16 +144,16 @@ function shortHash(data: unknown): string {
   return hash("sha256", JSON.stringify(data), "hex").slice(0, 32);
 }
 
-const INCARNATION_BYTES = 9;
-const pool = Buffer.alloc(INCARNATION_BYTES * 512);
-let used = pool.length;
+const INCARNATION_CHARS = 12;
+let pool = "";
+let used = 0;
 
-/** A fresh incarnation: 72 random bits as 12 characters. Random bytes are drawn by the pool. */
+/** A fresh incarnation: 72 random bits as 12 characters, of which 512 are drawn at once. */
 export function newIncarnation(): string {
   if (used === pool.length) {
-    randomFillSync(pool);
+    pool = randomBytes(512 * 9).toString("base64url");
     used = 0;
   }
-  used += INCARNATION_BYTES;
-  return pool.toString("base64url", used - INCARNATION_BYTES, used);
+  used += INCARNATION_CHARS;
+  return pool.slice(used - INCARNATION_CHARS, used);
 }

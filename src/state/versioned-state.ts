@@ -139,12 +139,12 @@ export class VersionedState implements StateApi {
     const checked = checkKey(key);
     const put = toPut(checked, { ...options, value }, this.#options.maxValueBytes);
     const conditions = toConditions(checked, options);
-    const { value: _, ...metadata } = put;
-    const request =
-      options.idempotencyKey === undefined
-        ? undefined
-        : toRequestId(options.idempotencyKey, ["put", key], [metadata, conditions]);
-    return this.#putOne(put, conditions, request);
+    let request: RequestId | undefined;
+    if (options.idempotencyKey !== undefined) {
+      const { value: _, ...metadata } = put;
+      request = toRequestId(options.idempotencyKey, ["put", key], [metadata, conditions]);
+    }
+    return await this.#putOne(put, conditions, request);
   }
 
   async #putOne(
@@ -169,16 +169,16 @@ export class VersionedState implements StateApi {
 
   async get(key: string, options?: { readonly at?: Moment }): Promise<Entry | undefined> {
     const select = options?.at === undefined ? "latest" : { asOf: checkMoment("at", options.at) };
-    return this.#readEntry(checkKey(key), select);
+    return await this.#readEntry(checkKey(key), select);
   }
 
   async getVersion(key: string, version: number): Promise<Entry | undefined> {
-    return this.#readEntry(checkKey(key), { version: checkVersion("version", version) });
+    return await this.#readEntry(checkKey(key), { version: checkVersion("version", version) });
   }
 
   async head(key: string, which?: Which): Promise<EntryInfo | undefined> {
     const select = which === undefined ? "latest" : toSelect("version", which);
-    return this.#read(checkKey(key), select, false);
+    return kept(await this.#readers.read({ key: checkKey(key), select, value: false }));
   }
 
   async delete(key: string, options: DeleteOptions = {}): Promise<DeleteAnswer> {
@@ -273,22 +273,21 @@ export class VersionedState implements StateApi {
     await this.store.close();
   }
 
-  async #read(key: Key, select: Select, value: boolean): Promise<StoredEntry | undefined> {
-    const found = await this.#readers.read({ key, select, value });
-    if (found !== "trimmed") return found;
-    throw new StateError(
-      "version_trimmed",
-      "This version was removed by the retention policy of the server.",
-    );
-  }
-
   async #readEntry(key: Key, select: Select): Promise<Entry | undefined> {
-    const found = await this.#read(key, select, true);
+    const found = kept(await this.#readers.read({ key, select, value: true }));
     if (found !== undefined && found.value === undefined) {
       throw brokenStore("a read of a value answered none");
     }
     return found as Entry | undefined;
   }
+}
+
+function kept(found: ReadResult): StoredEntry | undefined {
+  if (found !== "trimmed") return found;
+  throw new StateError(
+    "version_trimmed",
+    "This version was removed by the retention policy of the server.",
+  );
 }
 
 function brokenStore(what: string): StateError {

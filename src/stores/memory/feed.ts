@@ -4,16 +4,18 @@ import { fromPosition, toPosition } from "../shared/position.ts";
 
 const BATCH_ITEMS = 1000;
 
+/** A change without its place, which is its index: what is kept of every write is kept small. */
+type Unplaced = Omit<Change, "partition" | "position">;
+
 /** The changes of a memory store, in one partition, numbered from 1. */
 export class MemoryFeed {
   /** Holds the changes numbered `#trimmed + 1` and up. */
-  #changes: Change[] = [];
+  readonly #changes: Unplaced[] = [];
   #trimmed = 0;
   readonly #waiting = new Set<() => void>();
 
-  append(change: Omit<Change, "partition" | "position">): void {
-    const sequence = this.#trimmed + this.#changes.length + 1;
-    this.#changes.push({ ...change, partition: 0, position: toPosition(sequence) });
+  append(change: Unplaced): void {
+    this.#changes.push(change);
   }
 
   /** Wakes the followers; called once a whole batch has been applied. */
@@ -38,8 +40,10 @@ export class MemoryFeed {
     while (!signal.aborted) {
       if (position < this.#trimmed) throw expired();
       const start = position - this.#trimmed;
-      const changes = this.#changes.slice(start, start + BATCH_ITEMS);
-      position += changes.length;
+      const changes = this.#changes.slice(start, start + BATCH_ITEMS).map((change): Change => {
+        position += 1;
+        return { ...change, partition: 0, position: toPosition(position) };
+      });
       const caughtUp = position === this.#last();
       if (changes.length > 0 || !announced) {
         announced ||= caughtUp;

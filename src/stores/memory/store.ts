@@ -101,12 +101,13 @@ class MemoryStore implements Store {
 
   async commit(transactions: readonly Transaction[]): Promise<readonly Outcome[]> {
     this.#assertOpen();
-    const outcomes = transactions.map((transaction) => this.#commitOne(transaction));
+    const heads: Heads = new Map();
+    const outcomes = transactions.map((transaction) => this.#commitOne(transaction, heads));
     this.#feed.ring();
     return outcomes;
   }
 
-  #commitOne(transaction: Transaction): Outcome {
+  #commitOne(transaction: Transaction, heads: Heads): Outcome {
     const now = this.#clock.now();
     const { request } = transaction;
     const reads = transaction.reads.map((key) => this.#logs.get(key)?.entries.at(-1));
@@ -116,7 +117,6 @@ class MemoryStore implements Store {
       return { ...remembered.outcome, replayed: true, reads };
     }
 
-    const heads: Heads = new Map();
     for (const key of keysOf(transaction)) heads.set(key, this.#logs.get(key)?.head);
     const planned = plan(transaction, heads, now);
     if (planned.outcome === "conflict") return planned;

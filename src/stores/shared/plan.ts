@@ -136,13 +136,12 @@ function nextEntry(put: Put, head: Head | undefined, incarnation: string, now: n
 }
 
 /** Every key that a transaction's decision depends on, in no order, perhaps repeated. */
-export function keysOf(transaction: Transaction): Key[] {
-  return [
-    ...transaction.conditions.map((condition) => condition.key),
-    ...transaction.puts.map((put) => put.key),
-    ...transaction.deletes,
-    ...transaction.reads,
-  ];
+export function keysOf({ conditions, puts, deletes, reads }: Transaction): Key[] {
+  const keys: Key[] = [];
+  for (const { key } of conditions) keys.push(key);
+  for (const { key } of puts) keys.push(key);
+  keys.push(...deletes, ...reads);
+  return keys;
 }
 
 /** The outcome to answer once the planned writes have been made durable. */
