@@ -13,6 +13,7 @@ import { silentLog } from "../../src/telemetry/log.ts";
 import { freshUrls } from "../servers/fresh-url.ts";
 import { startMariadb } from "../servers/mariadb.ts";
 import { startMongodb } from "../servers/mongodb.ts";
+import { endWithThis } from "../servers/children.ts";
 import { removeFolder, temporaryFolder, waitUntil, type TestServer } from "../servers/process.ts";
 import { startRedis, startRedisCluster } from "../servers/redis.ts";
 import { isSelected, type StoreName } from "../servers/selection.ts";
@@ -81,8 +82,8 @@ async function countVersions(url: string): Promise<number> {
   const store = await openStore(url, {
     clock: systemClock,
     log: silentLog,
-    timeoutMs: 5_000,
-    connectTimeoutMs: 5_000,
+    timeoutMs: 60_000,
+    connectTimeoutMs: 60_000,
   });
   const keys = await store.keys({ from: "", to: undefined, limit: 10_000 });
   await store.close();
@@ -100,6 +101,7 @@ async function beginImport(target: string, text: string): Promise<ChildProcess> 
     cwd: folder,
     stdio: ["pipe", "ignore", "pipe"],
   });
+  endWithThis(child);
   after(() => child.kill("SIGKILL"));
   // Of one that was killed, the rest of the export can't be written.
   child.stdin.on("error", () => {});

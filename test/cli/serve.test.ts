@@ -6,6 +6,7 @@ import { request } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { endWithThis } from "../servers/children.ts";
 import { freePort, removeFolder, temporaryFolder, waitUntil } from "../servers/process.ts";
 import { LAUNCHER, serve, vss, VssProcess, type Result } from "./vss.ts";
 
@@ -96,8 +97,11 @@ async function beginPut(url: string): Promise<{ finish: () => Promise<number> }>
   };
 }
 
+/** No stop of a test takes as long, so that what ends before has ended for another reason. */
+const LONG_DRAIN = ["--store", "memory:", "--drain-timeout", "10m"];
+
 test("a stop lets a request under way finish", async () => {
-  const { server, url } = await serve(["--store", "memory:"], { cwd: await newFolder() });
+  const { server, url } = await serve(LONG_DRAIN, { cwd: await newFolder() });
   const { finish } = await beginPut(url);
   server.signal("SIGTERM");
   await waitUntil("the stop to begin", () => server.stderr.includes('"stopping"'));
@@ -108,15 +112,18 @@ test("a stop lets a request under way finish", async () => {
 test("a stop cuts off what does not finish within --drain-timeout", async () => {
   const args = ["--store", "memory:", "--drain-timeout", "500ms"];
   const { server, url } = await serve(args, { cwd: await newFolder() });
-  await beginPut(url);
-  const startedAt = performance.now();
-  server.signal("SIGTERM");
+  const other = await serve(LONG_DRAIN, { cwd: await newFolder() });
+  const both = [{ server, url }, other];
+  await Promise.all(both.map((one) => beginPut(one.url)));
+  for (const one of both) one.server.signal("SIGTERM");
   assert.equal((await server.ended()).code, 0);
-  assert.ok(performance.now() - startedAt < 8_000);
+  assert.equal(other.server.isRunning, true, "the one with more time is still waiting");
+  other.server.signal("SIGKILL");
+  await other.server.ended();
 });
 
 test("a second signal ends the process at once", async () => {
-  const { server, url } = await serve(["--store", "memory:"], { cwd: await newFolder() });
+  const { server, url } = await serve(LONG_DRAIN, { cwd: await newFolder() });
   await beginPut(url);
   server.signal("SIGTERM");
   await waitUntil("the stop to begin", () => server.stderr.includes('"stopping"'));
@@ -173,7 +180,7 @@ for (const scheme of ["redis", "mongodb", "mysql"]) {
     const result = await vss([...args, "--store", store], { cwd });
     const ms = performance.now() - startedAt;
     assert.equal(result.code, 1, result.stderr);
-    assert.ok(ms >= 900 && ms < 20_000, `${ms} ms`);
+    assert.ok(ms >= 900 && ms < 60_000, `${ms} ms`);
     assert.equal(result.stderr.trimEnd().split("\n").length, 1, result.stderr);
     assert.equal(result.stdout, "");
     assert.doesNotMatch(result.stderr, /hunter2/);
@@ -194,7 +201,7 @@ test("a store's password is in no output, and not in the list of processes", asy
 
 test("the list of processes shows no password that stood on the command line", async () => {
   const store = `redis://:hunter2@127.0.0.1:${await freePort()}`;
-  const args = ["--port", "0", "--connect-timeout", "30s", "--store", store];
+  const args = ["--port", "0", "--connect-timeout", "10m", "--store", store];
   const child = new VssProcess(args, { cwd: await newFolder() });
   const file = `/proc/${child.pid}/cmdline`;
   await waitUntil("the title to be set", async () => {
@@ -231,6 +238,7 @@ test("a server lives on where its log can't be written", async (t) => {
   const full = await open("/dev/full", "w");
   const args = [LAUNCHER, "--store", "memory:", "--port", String(port), "--log-requests"];
   const child = spawn(process.execPath, args, { cwd, stdio: ["ignore", "ignore", full.fd] });
+  endWithThis(child);
   t.after(async () => {
     child.kill("SIGKILL");
     await full.close();

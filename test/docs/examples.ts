@@ -64,6 +64,9 @@ function toExpected({ kind, text, start }: Block): Expected {
   return { kind: kind as Expected["kind"], text, start: textStart, end };
 }
 
+/** For a stream that never says what the page shows. */
+const EXAMPLE_TIMEOUT_MS = 60_000;
+
 /** Runs one example, and answers what it printed. */
 export async function runExample(example: Example, url: string): Promise<string> {
   const command = example.command.replaceAll(BASE_URL, url);
@@ -82,7 +85,7 @@ export async function runExample(example: Example, url: string): Promise<string>
   const stop = (): void => {
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGKILL");
   };
-  const timer = setTimeout(stop, 10_000);
+  const timer = setTimeout(stop, EXAMPLE_TIMEOUT_MS);
   const [code, signal] = (await once(child, "close")) as [number | null, string | null];
   clearTimeout(timer);
   if (!isStream && code !== 0) {
