@@ -26,7 +26,7 @@ export function stateMeets(facts: StateFacts, needs: StateCase["needs"]): boolea
 }
 
 /** How long an event may take before a case gives up on it. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 /** What one case works with. Whatever it opens or follows ends with it. */
 export class StateContext {

@@ -30,7 +30,7 @@ export interface StateConformance extends StateFacts {
 }
 
 /** Longest time that one case may take. */
-const CASE_TIMEOUT_MS = 60_000;
+const CASE_TIMEOUT_MS = 240_000;
 
 /**
  * Registers with `node:test` the suite of what people program against: the engine over a store, and

@@ -50,7 +50,7 @@ export function processStarter(module: string): StartWorker {
 }
 
 /** A process that has closed its store has nothing left to live for. */
-const STOP_MS = 10_000;
+const STOP_MS = 60_000;
 
 interface Pending {
   resolve(result: unknown): void;

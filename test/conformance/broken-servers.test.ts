@@ -83,7 +83,7 @@ if (isSelected("memory")) {
       }
     };
     for (const defect of serverDefects) {
-      it(`${defect.what}, by "${defect.caughtBy}"`, { timeout: 30_000 }, async () => {
+      it(`${defect.what}, by "${defect.caughtBy}"`, { timeout: 120_000 }, async () => {
         const { what, caughtBy } = defect;
         await runThrough({ what, caughtBy });
         await assert.rejects(runThrough(defect), "the defect is found");

@@ -33,7 +33,7 @@ async function runWith(defect: StateDefect): Promise<void> {
 if (isSelected("memory")) {
   describe("the state suite finds an engine, or a client, that", () => {
     for (const defect of stateDefects) {
-      it(`${defect.what}, by "${defect.caughtBy}"`, { timeout: 30_000 }, () => runWith(defect));
+      it(`${defect.what}, by "${defect.caughtBy}"`, { timeout: 120_000 }, () => runWith(defect));
     }
   });
 }

@@ -33,8 +33,10 @@ const DEFECTS: readonly Defect[] = [
   ...closeDefects,
 ];
 
-/** A defect that makes a case wait is found when its patience ends. */
-const CASE_TIMEOUT_MS = 30_000;
+const CASE_TIMEOUT_MS = 120_000;
+
+/** A defect that makes a case wait is found when its patience ends; a sound store may take its time. */
+const PATIENCE_MS = { broken: 1000, sound: 60_000 };
 
 /** Opens a suite over a memory store that all instances of a URL share, with a defect or without. */
 async function openLocalSuite(defect?: Defect): Promise<OpenSuite> {
@@ -52,7 +54,7 @@ async function openLocalSuite(defect?: Defect): Promise<OpenSuite> {
     open,
     newUrl: () => memory.newUrl(),
     startWorker: localStarter(open),
-    patienceMs: 1000,
+    patienceMs: defect === undefined ? PATIENCE_MS.sound : PATIENCE_MS.broken,
   });
 }
 

@@ -11,7 +11,7 @@ import { Random } from "./random.ts";
 import { step, type Run } from "./steps.ts";
 
 const STEPS_SHOWN = 12;
-const RUN_TIMEOUT_MS = 120_000;
+const RUN_TIMEOUT_MS = 280_000;
 
 /** A store that a run of steps is for. */
 export interface ModelRun {
