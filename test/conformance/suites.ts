@@ -17,6 +17,9 @@ import { modelRun } from "../model/run.ts";
 /** Each step waits for a back end that waits for its disk. */
 const MODEL_STEPS = 600;
 
+/** A case makes a thousand calls at once, which a busy machine takes a minute for. */
+const CALL_TIMEOUT_MS = 120_000;
+
 export interface Suites extends StoreFacts {
   readonly name: string;
   /** Answers the URL of a new, empty store on every call. */
@@ -49,7 +52,7 @@ export function runStateSuites(suites: Suites, openAny: Open): void {
     name: `${suites.name} through the client`,
     open: async () => {
       clients += 1;
-      return new StateClient(await address(clients % 2));
+      return new StateClient({ url: await address(clients % 2), timeoutMs: CALL_TIMEOUT_MS });
     },
   });
   httpConformance({ name: `a server over ${suites.name}`, url: () => address(0) });
