@@ -4,11 +4,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   commit,
   committed,
+  hash,
   keyOf,
   put,
   putMany,
   putOne,
   readEntry,
+  readOne,
   textOf,
   transaction,
   unique,
@@ -19,7 +21,7 @@ import { encodeCommit } from "../../src/stores/redis/commit-codec.ts";
 import { COMMIT_SCRIPT } from "../../src/stores/redis/commit-script.ts";
 import { encodePuts } from "../../src/stores/redis/put-codec.ts";
 import { PUT_SCRIPT } from "../../src/stores/redis/put-script.ts";
-import { READ_SCRIPT } from "../../src/stores/redis/scripts.ts";
+import { READ_LATEST_SCRIPT, READ_SCRIPT } from "../../src/stores/redis/scripts.ts";
 import { partitionNames } from "../../src/stores/redis/schema.ts";
 import { freshUrls } from "../servers/fresh-url.ts";
 import { pause, waitUntil } from "../servers/process.ts";
@@ -108,10 +110,38 @@ if (isSelected("redis")) {
   test("a read whose answer is lost is made again", async (t) => {
     const proxy = await Proxy.start(t, newUrl());
     const store = await openRedis(t, proxy.url);
-    const key = keyOf(unique());
-    await putOne(store, key, "value");
+    const [small, large] = [keyOf(unique()), keyOf(unique())];
+    await putOne(store, small, "value");
+    await putOne(store, large, "v".repeat(5000));
+    proxy.decide = firstWith(READ_LATEST_SCRIPT.sha, "cut-answer");
+    assert.equal(textOf(await readEntry(store, small, "latest")), "value");
     proxy.decide = firstWith(READ_SCRIPT.sha, "cut-answer");
-    assert.equal(textOf(await readEntry(store, key, "latest")), "value");
+    assert.equal(textOf(await readEntry(store, small, { version: 1 })), "value");
+    proxy.decide = firstWith("HMGET", "cut-answer");
+    assert.equal(textOf(await readEntry(store, large, "latest")), "v".repeat(5000));
+  });
+
+  test("a large value that is read while its key is deleted and put again is one of its own", async (t) => {
+    const url = newUrl();
+    const [reader, writer] = [await openRedis(t, url), await openRedis(t, url)];
+    const key = keyOf(unique());
+    await putOne(writer, key, "0".repeat(5000));
+    let isWriting = true;
+    const writing = (async () => {
+      for (let i = 1; i <= 100; i += 1) {
+        await commit(writer, { deletes: [key] });
+        await putOne(writer, key, String(i % 10).repeat(5000));
+      }
+      isWriting = false;
+    })();
+    while (isWriting) {
+      for (const select of ["latest", { version: 1 }] as const) {
+        const entry = await readOne(reader, key, select);
+        if (entry === undefined || entry === "trimmed") continue;
+        assert.equal(hash(entry.value ?? ""), entry.digest);
+      }
+    }
+    await writing;
   });
 
   for (const encode of [encodePuts, encodeCommit]) {

@@ -141,4 +141,12 @@ export class ByteReader {
     const start = this.#advance(length);
     return this.#buffer.toString("utf8", start, start + length);
   }
+
+  /** A string up to a byte that is not in it, which is skipped. */
+  textTo(end: number): string {
+    const start = this.#position;
+    const at = this.#buffer.indexOf(end, start);
+    this.#position = at + 1;
+    return this.#buffer.toString("utf8", start, at);
+  }
 }

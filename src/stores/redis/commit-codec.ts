@@ -187,10 +187,15 @@ function readCommitted(
     return { incarnation: reader.text(reader.u8()), version, createdAt };
   });
   const deletes = transaction.deletes.map(() => ({ versions: reader.u48() }));
-  const found = transaction.reads.map(
-    () => readItem(reads, { select: "latest", value: true }) as Entry | undefined,
-  );
+  const found = transaction.reads.map(() => readWhole(reads));
   return { outcome: "committed", replayed, puts, deletes, reads: found };
+}
+
+/** An entry with its value; a large one comes behind the entry. */
+function readWhole(reads: Elements): Entry | undefined {
+  const entry = readItem(reads, { select: "latest", value: true });
+  if (entry === undefined || entry === "trimmed") return undefined;
+  return { ...entry, value: entry.value ?? toBuffer(reads.next().value) };
 }
 
 function readUnmet(reader: ByteReader, transaction: Transaction): readonly Unmet[] {

@@ -1,7 +1,7 @@
-import type { EntryInfo, Put, Query, ReadResult, StoredEntry } from "../../store.ts";
+import type { EntryInfo, EntryRef, Put, Query, ReadResult, StoredEntry } from "../../store.ts";
 import { ByteReader, type ByteWriter } from "./bytes.ts";
 import type { Reply } from "./connection.ts";
-import { LATER, TRIMMED } from "./scripts.ts";
+import { TRIMMED } from "./scripts.ts";
 
 /**
  * An entry as it is stored: its time in 6 bytes (which the script puts in front), flags in 1, the
@@ -19,6 +19,9 @@ const INLINE_VALUE_BYTES_MAX = 1024;
 const DIGEST_BYTES = 32;
 /** Where the incarnation stands in a head; its length stands just before. */
 const HEAD_INCARNATION = 13;
+const TIME_BYTES = 6;
+const FIRST_VERSION_BYTES = 6;
+
 export function isLarge(value: Uint8Array): boolean {
   return value.length > INLINE_VALUE_BYTES_MAX;
 }
@@ -44,11 +47,11 @@ export function writeEntry(writer: ByteWriter, put: Put): void {
 /** The elements of a reply, in order. */
 export type Elements = Iterator<Reply, undefined>;
 
-/** The answer to one query: `later` where it did not fit and has to be asked for again. */
-export type Item = ReadResult | "later";
-
-/** Reads the answer to one query. Values share the memory of the reply that they came in. */
-export function readItem(elements: Elements, { select, value }: Omit<Query, "key">): Item {
+/**
+ * Reads the answer to one query. A value shares the memory of the reply that it came in; a large one
+ * is left undefined, also where it was asked for.
+ */
+export function readItem(elements: Elements, { select, value }: Omit<Query, "key">): ReadResult {
   let element = elements.next().value;
   let version: number | undefined;
   if (select !== "latest") {
@@ -61,44 +64,72 @@ export function readItem(elements: Elements, { select, value }: Omit<Query, "key
   }
   if (element === null) return undefined;
   if (element === TRIMMED) return "trimmed";
-  if (element === LATER) return "later";
   const head = toBuffer(element);
-  const stored = toBuffer(elements.next().value);
-  return decodeEntry(head, stored, { version, value: value ? elements : undefined });
+  return decodeEntry(head, toBuffer(elements.next().value), { version, value });
 }
 
-/** As {@link readItem}, of an entry that is there, whose value was not asked for. */
-export function decodeInfo(head: Buffer, stored: Buffer, version: number | undefined): EntryInfo {
-  const { value: _, ...info } = decodeEntry(head, stored, { version, value: undefined });
-  return info;
+/** Decodes an entry without its value. */
+export function decodeInfo(head: Buffer, stored: Buffer, version: number): EntryInfo {
+  const place = { incarnation: incarnationIn(head), version };
+  return readInfo(new ByteReader(stored), place);
+}
+
+/** Reads a head, and behind it the latest entry without its value. */
+export function readLatestInfo(reader: ByteReader): EntryInfo {
+  const version = reader.u48();
+  reader.skip(TIME_BYTES);
+  const incarnation = reader.text(reader.u8());
+  reader.skip(FIRST_VERSION_BYTES + String(version).length);
+  return readInfo(reader, { incarnation, version });
+}
+
+function readInfo(reader: ByteReader, { incarnation, version }: EntryRef): EntryInfo {
+  const createdAt = reader.u48();
+  const flags = reader.u8();
+  return {
+    incarnation,
+    version,
+    createdAt,
+    size: reader.u32(),
+    digest: reader.hex(DIGEST_BYTES),
+    contentType: readText(reader, flags & CONTENT_TYPE),
+    author: readText(reader, flags & AUTHOR),
+    message: readText(reader, flags & MESSAGE),
+  };
+}
+
+function readText(reader: ByteReader, flag: number): string | undefined {
+  return flag === 0 ? undefined : reader.text(reader.u16());
 }
 
 interface Wanted {
   /** The latest, which the head names, where undefined. */
   readonly version: number | undefined;
-  /** Where to find a large value; no value is wanted where undefined. */
-  readonly value: Elements | undefined;
+  readonly value: boolean;
 }
 
 function decodeEntry(head: Buffer, stored: Buffer, wanted: Wanted): StoredEntry {
-  const incarnationEnd = HEAD_INCARNATION + (head[HEAD_INCARNATION - 1] ?? 0);
   const reader = new ByteReader(stored);
   const createdAt = reader.u48();
   const flags = reader.u8();
   const size = reader.u32();
   return {
-    incarnation: head.toString("utf8", HEAD_INCARNATION, incarnationEnd),
+    incarnation: incarnationIn(head),
     version: wanted.version ?? head.readUIntBE(0, 6),
     createdAt,
     size,
     digest: reader.hex(DIGEST_BYTES),
-    contentType: (flags & CONTENT_TYPE) === 0 ? undefined : reader.text(reader.u16()),
-    author: (flags & AUTHOR) === 0 ? undefined : reader.text(reader.u16()),
-    message: (flags & MESSAGE) === 0 ? undefined : reader.text(reader.u16()),
-    value:
-      wanted.value &&
-      ((flags & LARGE) === 0 ? reader.bytes(size) : toBuffer(wanted.value.next().value)),
+    contentType: readText(reader, flags & CONTENT_TYPE),
+    author: readText(reader, flags & AUTHOR),
+    message: readText(reader, flags & MESSAGE),
+    value: wanted.value && (flags & LARGE) === 0 ? reader.bytes(size) : undefined,
   };
+}
+
+/** The incarnation that a head names. */
+export function incarnationIn(head: Buffer): string {
+  const end = HEAD_INCARNATION + (head[HEAD_INCARNATION - 1] ?? 0);
+  return head.toString("utf8", HEAD_INCARNATION, end);
 }
 
 export function toBuffer(reply: Reply | undefined): Buffer {

@@ -78,6 +78,20 @@ export class Executor {
     });
   }
 
+  /** Runs one command that changes nothing. */
+  async runCommand(
+    where: Pick<Call<Reply>, "slot" | "kind" | "deadline">,
+    command: readonly string[],
+  ): Promise<Reply> {
+    return this.run({
+      ...where,
+      attempt: (connection, isRedirected) => {
+        if (isRedirected) connection.send(["ASKING"]).catch(() => {});
+        return connection.send(command);
+      },
+    });
+  }
+
   #graceEnd(slot: number): number {
     const since = this.#troubleSince.get(slot) ?? this.#clock.monotonic();
     this.#troubleSince.set(slot, since);

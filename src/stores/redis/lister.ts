@@ -1,7 +1,7 @@
 import { compareKeys, keyAfter, type Key } from "../../key.ts";
 import type { KeyInfo, KeysPage } from "../../store.ts";
-import { toList } from "./connection.ts";
-import { decodeInfo, toBuffer } from "./entry-codec.ts";
+import { ByteReader } from "./bytes.ts";
+import { readLatestInfo, toBuffer } from "./entry-codec.ts";
 import type { Executor } from "./executor.ts";
 import type { Partition } from "./schema.ts";
 import { LIST_SCRIPT } from "./scripts.ts";
@@ -68,15 +68,11 @@ export class Lister {
     const args = [`[${from}`, to, String(chunk.limit), names.key];
     const call = { script: LIST_SCRIPT, keys: [names.index], args };
     const reply = await this.#executor.runScript({ slot, kind: "read", deadline }, call);
-    const elements = toList(reply);
+    const reader = new ByteReader(toBuffer(reply));
     const keys: KeyInfo[] = [];
-    for (let at = 0; at + 2 < elements.length; at += 3) {
-      const [key, head, entry] = elements.slice(at, at + 3).map(toBuffer) as [
-        Buffer,
-        Buffer,
-        Buffer,
-      ];
-      keys.push({ key: key.toString() as Key, ...decodeInfo(head, entry, undefined) });
+    while (!reader.isAtEnd) {
+      const key = reader.textTo(0) as Key;
+      keys.push({ ...readLatestInfo(reader), key });
     }
     source.last = keys.at(-1)?.key ?? source.last;
     source.isExhausted = keys.length < chunk.limit;

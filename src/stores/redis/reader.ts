@@ -1,13 +1,22 @@
 import type { Key } from "../../key.ts";
-import type { EntryInfo, HistoryPage, Query, ReadResult, Select } from "../../store.ts";
+import type {
+  EntryInfo,
+  HistoryPage,
+  Query,
+  ReadResult,
+  Select,
+  StoredEntry,
+} from "../../store.ts";
 import { toList } from "./connection.ts";
-import { decodeInfo, readItem, toBuffer, type Item } from "./entry-codec.ts";
-import type { Executor } from "./executor.ts";
-import { partitionOf, type Partition } from "./schema.ts";
-import { HISTORY_SCRIPT, READ_SCRIPT } from "./scripts.ts";
+import { decodeInfo, incarnationIn, readItem, toBuffer } from "./entry-codec.ts";
+import type { Executor, ScriptCall } from "./executor.ts";
+import { partitionOf, type Partition, type PartitionNames } from "./schema.ts";
+import { HISTORY_SCRIPT, READ_LATEST_SCRIPT, READ_SCRIPT } from "./scripts.ts";
 
 /** Reads in one script: about 3 ms of Redis's time. */
 const SCRIPT_READS_MAX = 1000;
+/** Bytes of large values that are asked for at once. */
+const LARGE_BYTES_MAX = 8 * 1024 * 1024;
 
 /** Reads from the primaries, one script per partition that a batch touches. */
 export class Reader {
@@ -55,40 +64,65 @@ export class Reader {
     deadline: number,
   ): Promise<readonly ReadResult[]> {
     const results: ReadResult[] = [];
-    while (results.length < queries.length) {
-      const start = results.length;
+    for (let start = 0; start < queries.length; start += SCRIPT_READS_MAX) {
       const asked =
-        start === 0 && queries.length <= SCRIPT_READS_MAX
+        queries.length <= SCRIPT_READS_MAX
           ? queries
           : queries.slice(start, start + SCRIPT_READS_MAX);
-      for (const item of await this.#readScript(partition, asked, deadline)) {
-        // From the first one that did not fit, all are asked for again.
-        if (item === "later") break;
-        results.push(item);
-      }
+      results.push(...(await this.#readScript(partition, asked, deadline)));
     }
-    return results;
+    return this.#addLargeValues(results, { partition, queries, deadline });
   }
 
   async #readScript(
     { slot, names }: Partition,
     queries: readonly Query[],
     deadline: number,
-  ): Promise<readonly Item[]> {
-    let letters = "";
-    const keys: string[] = [];
-    const numbers: string[] = [];
-    for (const { key, select, value } of queries) {
-      keys.push(names.key + key);
-      letters += letterOf(select, value);
-      if (select !== "latest") {
-        numbers.push(String("version" in select ? select.version : select.asOf));
-      }
-    }
-    const call = { script: READ_SCRIPT, keys, args: [letters, ...numbers] };
+  ): Promise<readonly ReadResult[]> {
+    const call = areAllLatest(queries)
+      ? { script: READ_LATEST_SCRIPT, keys: queries.map(({ key }) => names.key + key), args: [] }
+      : { script: READ_SCRIPT, ...encodeQueries(queries, names) };
     const reply = await this.#executor.runScript({ slot, kind: "read", deadline }, call);
     const elements = toList(reply).values();
     return queries.map((query) => readItem(elements, query));
+  }
+
+  /** Fetches the large values that were asked for, so much at once that Redis is not held up. */
+  async #addLargeValues(results: ReadResult[], asked: Asked): Promise<readonly ReadResult[]> {
+    let bytes = 0;
+    let fetches: Promise<void>[] = [];
+    for (const [place, query] of asked.queries.entries()) {
+      const entry = results[place];
+      if (!query.value || entry === undefined || entry === "trimmed") continue;
+      if (entry.value !== undefined) continue;
+      if (fetches.length > 0 && bytes + entry.size > LARGE_BYTES_MAX) {
+        await Promise.all(fetches);
+        fetches = [];
+        bytes = 0;
+      }
+      bytes += entry.size;
+      fetches.push(
+        this.#fetchLarge(query, entry, asked).then((found) => {
+          results[place] = found;
+        }),
+      );
+    }
+    await Promise.all(fetches);
+    return results;
+  }
+
+  /** A value is asked for with the head: where the key was deleted since, it is read anew. */
+  async #fetchLarge(query: Query, entry: StoredEntry, asked: Asked): Promise<ReadResult> {
+    const { partition, deadline } = asked;
+    const { slot, names } = partition;
+    const command = ["HMGET", names.key + query.key, "h", `v${entry.version}`];
+    const reply = await this.#executor.runCommand({ slot, kind: "read", deadline }, command);
+    const [head, value] = toList(reply);
+    if (Buffer.isBuffer(head) && Buffer.isBuffer(value)) {
+      if (incarnationIn(head) === entry.incarnation) return { ...entry, value };
+    }
+    const [found] = await this.#readFrom(partition, [query], deadline);
+    return found;
   }
 
   async history(key: Key, page: HistoryPage, deadline: number): Promise<readonly EntryInfo[]> {
@@ -103,6 +137,34 @@ export class Reader {
       decodeInfo(toBuffer(head), toBuffer(entry), Number(from) + (isUp ? index : -index)),
     );
   }
+}
+
+/** What is read of one partition. */
+interface Asked {
+  readonly partition: Partition;
+  readonly queries: readonly Query[];
+  readonly deadline: number;
+}
+
+function areAllLatest(queries: readonly Query[]): boolean {
+  return queries.every(({ select, value }) => select === "latest" && value);
+}
+
+function encodeQueries(
+  queries: readonly Query[],
+  names: PartitionNames,
+): Pick<ScriptCall, "keys" | "args"> {
+  let letters = "";
+  const keys: string[] = [];
+  const numbers: string[] = [];
+  for (const { key, select, value } of queries) {
+    keys.push(names.key + key);
+    letters += letterOf(select, value);
+    if (select !== "latest") {
+      numbers.push(String("version" in select ? select.version : select.asOf));
+    }
+  }
+  return { keys, args: [letters, ...numbers] };
 }
 
 function letterOf(select: Select, value: boolean): string {
