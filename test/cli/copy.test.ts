@@ -17,7 +17,7 @@ import { endWithThis } from "../servers/children.ts";
 import { removeFolder, temporaryFolder, waitUntil, type TestServer } from "../servers/process.ts";
 import { startRedis, startRedisCluster } from "../servers/redis.ts";
 import { isSelected, type StoreName } from "../servers/selection.ts";
-import { LAUNCHER, serve, vss } from "./vss.ts";
+import { LAUNCHER, PATIENT, serve, vss } from "./vss.ts";
 
 /** Stores migrated to other products and back, by the command line. */
 const SERVERS: Partial<Record<StoreName, () => Promise<TestServer>>> = {
@@ -73,6 +73,7 @@ async function exportOf(url: string): Promise<string> {
   const child = spawn(process.execPath, [LAUNCHER, "export", url], {
     cwd: folder,
     stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ...PATIENT },
   });
   await pipeline(child.stdout, createWriteStream(path));
   return readFile(path, "utf8");
@@ -100,6 +101,7 @@ async function beginImport(target: string, text: string): Promise<ChildProcess> 
   const child = spawn(process.execPath, [LAUNCHER, "import", target], {
     cwd: folder,
     stdio: ["pipe", "ignore", "pipe"],
+    env: { ...process.env, ...PATIENT },
   });
   endWithThis(child);
   after(() => child.kill("SIGKILL"));

@@ -8,6 +8,13 @@ import { waitUntil } from "../servers/process.ts";
 /** The command line of this checkout. */
 export const LAUNCHER = join(import.meta.dirname, "../../bin/vss.mjs");
 
+/** Deadlines for commands that are not run to see one pass; flags win over them. */
+export const PATIENT: Readonly<Record<string, string>> = {
+  VSS_STORE_TIMEOUT: "60s",
+  VSS_CONNECT_TIMEOUT: "60s",
+  VSS_REQUEST_TIMEOUT: "60s",
+};
+
 export interface RunOptions {
   readonly cwd: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -33,7 +40,7 @@ export class VssProcess {
     this.#child = spawn(process.execPath, [launcher, ...args], {
       cwd,
       stdio: ["ignore", "pipe", "pipe"],
-      env: { PATH: process.env["PATH"] ?? "", ...env },
+      env: { PATH: process.env["PATH"] ?? "", ...PATIENT, ...env },
     });
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => (this.stdout += text));
     this.#child.stderr.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
