@@ -2,6 +2,7 @@ import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { after } from "node:test";
 import { endWithThis } from "../servers/children.ts";
 import { waitUntil } from "../servers/process.ts";
 
@@ -46,6 +47,8 @@ export class VssProcess {
     this.#child.stderr.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
     this.#exit = once(this.#child, "close");
     endWithThis(this.#child);
+    // A test that fails must not wait for its server, which nobody stops any more.
+    after(() => this.signal("SIGKILL"));
   }
 
   get pid(): number {

@@ -74,6 +74,7 @@ export async function startWriting(
   const program = new URL("./sqlite-process.ts", import.meta.url);
   const child = fork(program, [file, task.name, String(task.keys)]);
   endWithThis(child);
+  after(() => child.kill("SIGKILL"));
   const acknowledged: Acknowledged[] = [];
   // What it said last may be read after its exit, but not after the end of the channel.
   const ended = Promise.all([once(child, "exit"), once(child, "disconnect")]);
