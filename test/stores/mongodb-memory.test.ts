@@ -81,6 +81,30 @@ for (const replicaSet of [false, true]) {
     assert.equal(textOf(at(await readVersions(reader, key, 20), 0)), "anew");
   });
 
+  test(`${name}: a list that is remembered is not answered once another store has changed it`, async () => {
+    const [reader, writer] = await openPair();
+    const prefix = `list-${unique()}-`;
+    const page = { from: prefix, to: `${prefix}~`, limit: 3 };
+    const expected = new Set<Key>();
+    for (let round = 0; round < 12; round += 1) {
+      const key = keyOf(`${prefix}${9 - (round % 10)}`);
+      if (expected.delete(key)) await deleteOne(writer, key);
+      else {
+        await putOne(writer, key, `round ${round}`);
+        expected.add(key);
+      }
+      for (let again = 0; again < 4; again += 1) {
+        const listed = await reader.keys(page);
+        const wanted = [...expected].toSorted().slice(0, page.limit);
+        assert.deepEqual(
+          listed.map((info) => info.key),
+          wanted,
+        );
+        assert.ok(listed.every((info) => !("value" in info)));
+      }
+    }
+  });
+
   test(`${name}: every version is found, however many stand in a segment with it`, async () => {
     const [reader, writer] = await openPair();
     const [key, other] = [keyOf(unique()), keyOf(unique())];

@@ -5,7 +5,7 @@ import { firstBatch, MAJORITY, type Database } from "./database.ts";
 import type { Deadline } from "./deadline.ts";
 import { toEntry } from "./documents.ts";
 import type { NewestWrite } from "./newest-write.ts";
-import type { Head, ReadCache, ReadTime } from "./read-cache.ts";
+import type { Head, ReadCache, ReadTime, WantedHead } from "./read-cache.ts";
 import type { PlannedSegment } from "./segments.ts";
 import {
   latestEntry,
@@ -17,12 +17,6 @@ import {
 } from "./states.ts";
 
 const NO_HEAD: Head = { segment: undefined, live: undefined, latest: undefined };
-
-/** Heads by key, and what `NewestWrite` answered just before they were read. */
-export interface Heads {
-  readonly heads: ReadonlyMap<Key, Head>;
-  readonly newest: string | undefined;
-}
 
 /**
  * Reads heads of keys, and fetches only those that this process does not remember or that have
@@ -48,20 +42,24 @@ export class HeadReader {
     this.#newestWrite = options.newestWrite;
   }
 
+  /** What `NewestWrite` answers; undefined where MongoDB is no replica set. */
+  async askNewest(deadline: Deadline): Promise<string | undefined> {
+    return this.#newestWrite?.ask(deadline);
+  }
+
   /**
-   * `wanted` tells of each key whether the latest value is needed. `isLone` where nothing else will be
-   * read with it: then a question about all keys is no cheaper than one about the key.
+   * `newest` is what `askNewest` has
+   * answered in this call, undefined where it was not asked.
    */
   async read(
-    wanted: ReadonlyMap<Key, boolean>,
-    { deadline, isLone }: { readonly deadline: Deadline; readonly isLone: boolean },
-  ): Promise<Heads> {
-    const newest = isLone ? undefined : await this.#newestWrite?.ask(deadline);
+    wanted: ReadonlyMap<Key, WantedHead>,
+    { newest, deadline }: { readonly newest: string | undefined; readonly deadline: Deadline },
+  ): Promise<ReadonlyMap<Key, Head>> {
     const heads = new Map<Key, Head>();
     const unsure = new Map<Key, Head>();
     const missing: Key[] = [];
-    for (const [key, withValue] of wanted) {
-      const known = this.#cache.head(key, withValue);
+    for (const [key, how] of wanted) {
+      const known = this.#cache.head(key, how);
       if (known === undefined) missing.push(key);
       else if (newest !== undefined && known.newest === newest) heads.set(key, known.item);
       else unsure.set(key, known.item);
@@ -76,7 +74,7 @@ export class HeadReader {
     for (const some of [unsure, fetched, refetched]) {
       for (const [key, head] of some) heads.set(key, head);
     }
-    return { heads, newest };
+    return heads;
   }
 
   /** The keys whose newest segment is another one by now. */
@@ -98,12 +96,12 @@ export class HeadReader {
 
   async #fetch(
     keys: readonly Key[],
-    wanted: ReadonlyMap<Key, boolean>,
+    wanted: ReadonlyMap<Key, WantedHead>,
     reading: Reading,
   ): Promise<Map<Key, Head>> {
     const heads = new Map<Key, Head>();
     const fetch = async (values: boolean): Promise<void> => {
-      const some = keys.filter((key) => wanted.get(key) === values);
+      const some = keys.filter((key) => (wanted.get(key) === "value") === values);
       const documents = await readHeads(this.#database, some, values, reading);
       for (const key of some) {
         const head = toHead(documents.get(key), values);

@@ -1,21 +1,13 @@
 import type { Document } from "mongodb";
 import type { Key } from "../../key.ts";
-import type { EntryInfo, HistoryPage, KeyInfo, KeysPage, StoredEntry } from "../../store.ts";
+import type { EntryInfo, HistoryPage } from "../../store.ts";
 import { firstBatch, MAJORITY, type Database } from "./database.ts";
 import type { Deadline } from "./deadline.ts";
 import { positionOf, toEntryInfo, type LiveKey, type SegmentDocument } from "./documents.ts";
-import type { HeadReader } from "./heads.ts";
-import { INDEXES } from "./schema.ts";
 import { readFloors, readHeads, toState } from "./states.ts";
 
 /** Segments of one step through a history; each holds one entry or more. */
 const SEGMENTS_EACH = 100;
-
-/** Keys of one step through a list: their metadata, at its longest, fits one reply of 16 MiB. */
-const KEYS_EACH = 1000;
-
-/** Keys that a step asks for beyond those, in place of some that were deleted just now. */
-const SPARE_KEYS = 10;
 
 type Segment = Omit<SegmentDocument, "_id">;
 
@@ -120,64 +112,4 @@ async function readSegments(
 function entriesOf({ g, v, c, e }: Segment): readonly EntryInfo[] {
   const first = v + c - e.length;
   return e.map((entry, i) => toEntryInfo(g, first + i, entry));
-}
-
-/**
- * Answers a page of existing keys. An index holds one item per life of a key, so neither long
- * histories nor cleared keys are walked over; keys whose delete is a moment old are left out here.
- */
-export async function readKeys(
-  database: Database,
-  heads: HeadReader,
-  { page, deadline }: { readonly page: KeysPage; readonly deadline: Deadline },
-): Promise<readonly KeyInfo[]> {
-  const found: KeyInfo[] = [];
-  let from: Document = { $gte: page.from };
-  for (;;) {
-    const wanted = Math.min(page.limit - found.length, KEYS_EACH);
-    const range = page.to === undefined ? from : { ...from, $lt: page.to };
-    const limit = wanted + SPARE_KEYS;
-    const listed = await readListed(database, range, { limit, deadline });
-    // A key that was deleted and put again may have an item of each life.
-    const keys = [...new Set(listed)];
-    const { heads: known } = await heads.read(new Map(keys.map((key) => [key, false])), {
-      deadline,
-      isLone: false,
-    });
-    for (const key of keys) {
-      const latest = known.get(key)?.latest;
-      if (latest !== undefined) found.push({ key, ...withoutValue(latest) });
-    }
-    const last = keys.at(-1);
-    if (found.length >= page.limit || listed.length < limit || last === undefined) {
-      return found.slice(0, page.limit);
-    }
-    from = { $gt: last };
-  }
-}
-
-async function readListed(
-  database: Database,
-  range: Document,
-  { limit, deadline }: { readonly limit: number; readonly deadline: Deadline },
-): Promise<readonly Key[]> {
-  const reply = await database.read(
-    {
-      find: database.names.segments,
-      filter: { h: true, k: range },
-      projection: { _id: 0, k: 1 },
-      sort: { k: 1 },
-      hint: INDEXES.listed.name,
-      limit,
-      batchSize: limit,
-      singleBatch: true,
-      readConcern: MAJORITY,
-    },
-    deadline,
-  );
-  return firstBatch<{ readonly k: Key }>(reply).map(({ k }) => k);
-}
-
-function withoutValue({ value: _, ...info }: StoredEntry): EntryInfo {
-  return info;
 }

@@ -24,7 +24,8 @@ import { Deadline, settleWithin } from "./deadline.ts";
 import { FailureLog } from "../shared/failure-log.ts";
 import { Feed, unsupported } from "./feed.ts";
 import { Journal } from "./journal.ts";
-import { readHistory, readKeys } from "./list.ts";
+import { KeyReader } from "./keys.ts";
+import { readHistory } from "./list.ts";
 import { NewestWrite } from "./newest-write.ts";
 import { parseMongodbUrl, type MongodbOptions } from "./options.ts";
 import { ReadCache } from "./read-cache.ts";
@@ -61,6 +62,7 @@ class MongodbStore implements Store {
   readonly #sweep: Sweep;
   readonly #feed: Feed;
   readonly #reader: EntryReader;
+  readonly #keyReader: KeyReader;
   readonly #failures: FailureLog;
   readonly #closing = new AbortController();
   readonly #underWay = new Set<Promise<unknown>>();
@@ -80,6 +82,7 @@ class MongodbStore implements Store {
     const isReplicaSet = facts.topology === "replica-set";
     const newestWrite = isReplicaSet ? new NewestWrite(database) : undefined;
     this.#reader = new EntryReader(database, entries, { clock, newestWrite });
+    this.#keyReader = new KeyReader(database, this.#reader.heads, clock);
     this.#sweep = new Sweep(database, clock, timeoutMs);
     this.#feed = new Feed(database, clock, timeoutMs);
     this.#failures = new FailureLog("MongoDB", { log, clock });
@@ -101,9 +104,7 @@ class MongodbStore implements Store {
   }
 
   keys(page: KeysPage): Promise<readonly KeyInfo[]> {
-    return this.#readCall((deadline) =>
-      readKeys(this.#database, this.#reader.heads, { page, deadline }),
-    );
+    return this.#readCall((deadline) => this.#keyReader.read(page, deadline));
   }
 
   changes(after: Cursor | "now", signal: AbortSignal): AsyncIterable<ChangeBatch> {

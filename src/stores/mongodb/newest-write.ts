@@ -22,6 +22,9 @@ export class NewestWrite {
   /** How many times in a row the time had changed. */
   #changes = 0;
   #unasked = 0;
+  /** The question under way, and the one after it. */
+  #current: Promise<string | undefined> | undefined;
+  #next: Promise<string | undefined> | undefined;
 
   constructor(database: Database) {
     this.#database = database;
@@ -29,13 +32,31 @@ export class NewestWrite {
 
   /**
    * The time, as a name to compare; what is read from now on includes that write. Undefined where
-   * it was not asked for, or the answer is of no use.
+   * it was not asked for, or the answer is of no use. All who ask while a question is under way share
+   * the next one: that one may have been answered before they asked.
    */
   async ask(deadline: Deadline): Promise<string | undefined> {
     if (this.#unasked > 0) {
       this.#unasked -= 1;
       return undefined;
     }
+    this.#next ??= this.#askNext(deadline);
+    return this.#next;
+  }
+
+  async #askNext(deadline: Deadline): Promise<string | undefined> {
+    await this.#current;
+    this.#current = this.#next;
+    this.#next = undefined;
+    try {
+      return await this.#learn(deadline);
+    } catch {
+      // The read itself finds out what is wrong.
+      return undefined;
+    }
+  }
+
+  async #learn(deadline: Deadline): Promise<string | undefined> {
     const newest = await this.#askPrimary(deadline);
     if (newest === undefined) return undefined;
     const { time, timestamp } = newest;
@@ -53,21 +74,16 @@ export class NewestWrite {
     return time;
   }
 
-  /** Undefined where something is wrong; the read itself then finds out what. */
   async #askPrimary(deadline: Deadline): Promise<Newest | undefined> {
-    try {
-      const hello = (await this.#database.command({ hello: 1 }, deadline)) as {
-        readonly isWritablePrimary: boolean;
-        readonly lastWrite?: {
-          readonly majorityOpTime?: { readonly ts: Timestamp; readonly t: unknown };
-        };
+    const hello = (await this.#database.command({ hello: 1 }, deadline)) as {
+      readonly isWritablePrimary: boolean;
+      readonly lastWrite?: {
+        readonly majorityOpTime?: { readonly ts: Timestamp; readonly t: unknown };
       };
-      const newest = hello.lastWrite?.majorityOpTime;
-      if (!hello.isWritablePrimary || newest === undefined) return undefined;
-      // Two primaries could give two writes the same time, but not in the same term.
-      return { time: `${String(newest.t)} ${toTime(newest.ts)}`, timestamp: newest.ts };
-    } catch {
-      return undefined;
-    }
+    };
+    const newest = hello.lastWrite?.majorityOpTime;
+    if (!hello.isWritablePrimary || newest === undefined) return undefined;
+    // Two primaries could give two writes the same time, but not in the same term.
+    return { time: `${String(newest.t)} ${toTime(newest.ts)}`, timestamp: newest.ts };
   }
 }

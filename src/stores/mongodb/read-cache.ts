@@ -23,6 +23,9 @@ export interface Head {
   readonly latest: StoredEntry | undefined;
 }
 
+/** Whether a head is asked for with its value: in any case, where that is remembered, or not. */
+export type WantedHead = "value" | "known-value" | "info";
+
 /** When something was read: it holds whatever had been written by then. */
 export interface ReadTime {
   /** Just before it was asked for, on the monotonic clock. */
@@ -57,12 +60,13 @@ export class ReadCache {
     });
   }
 
-  head(key: Key, withValue: boolean): Known<Head> | undefined {
+  head(key: Key, wanted: WantedHead): Known<Head> | undefined {
     const known = this.#heads.get(key);
     const latest = known?.item.latest;
     if (known === undefined || latest === undefined) return known;
-    if (withValue && latest.value === undefined) return undefined;
-    return { ...known, item: { ...known.item, latest: copyOf(latest) } };
+    if (wanted === "value" && latest.value === undefined) return undefined;
+    const given = wanted === "info" ? withoutValue(latest) : copyOf(latest);
+    return { ...known, item: { ...known.item, latest: given } };
   }
 
   keepHead(key: Key, head: Head, { at, newest }: ReadTime): void {
@@ -105,6 +109,10 @@ function isLarge(entry: StoredEntry | undefined): boolean {
 
 function bytesOf(entry: StoredEntry | undefined, name: string): number {
   return ITEM_BYTES + 2 * name.length + (entry?.value?.byteLength ?? 0);
+}
+
+function withoutValue(entry: StoredEntry): StoredEntry {
+  return entry.value === undefined ? entry : { ...entry, value: undefined };
 }
 
 /** Whoever gets an entry may write into its bytes; and bytes of a reply keep all of it in memory. */

@@ -16,7 +16,7 @@ import { HeadReader } from "./heads.ts";
 import { findMoments } from "./moments.ts";
 import type { NewestWrite } from "./newest-write.ts";
 import { PlaceReader, type Place } from "./places.ts";
-import type { ReadCache } from "./read-cache.ts";
+import type { ReadCache, WantedHead } from "./read-cache.ts";
 import { readFloors } from "./states.ts";
 
 /** A query, and the life of its key that it is answered from. */
@@ -60,7 +60,9 @@ export class EntryReader {
 
   async read(queries: readonly Query[], deadline: Deadline): Promise<readonly ReadResult[]> {
     const isLone = queries.length === 1 && queries[0]?.select === "latest";
-    const { heads, newest } = await this.heads.read(wantedOf(queries), { deadline, isLone });
+    // With nothing else to read, a question about all keys is no cheaper than one about the key.
+    const newest = isLone ? undefined : await this.heads.askNewest(deadline);
+    const heads = await this.heads.read(wantedOf(queries), { newest, deadline });
     const results = queries.map((): ReadResult => undefined);
     const found: Found[] = [];
     const searches: (Older & { readonly asOf: number })[] = [];
@@ -144,11 +146,12 @@ interface Remembered {
   readonly entry: StoredEntry;
 }
 
-/** Each key, and whether its latest value is asked for: only then it comes along. */
-function wantedOf(queries: readonly Query[]): ReadonlyMap<Key, boolean> {
-  const wanted = new Map<Key, boolean>();
+/** Each key; where its latest value is asked for, and only there, that has to come along. */
+function wantedOf(queries: readonly Query[]): ReadonlyMap<Key, WantedHead> {
+  const wanted = new Map<Key, WantedHead>();
   for (const { key, select, value } of queries) {
-    wanted.set(key, (value && select === "latest") || wanted.get(key) === true);
+    if (value && select === "latest") wanted.set(key, "value");
+    else if (!wanted.has(key)) wanted.set(key, "known-value");
   }
   return wanted;
 }
