@@ -5,7 +5,6 @@ import { createServer, type HttpServer } from "../http/server.ts";
 import { open, type VersionedState } from "../index.ts";
 import { systemClock } from "../telemetry/clock.ts";
 import type { Log } from "../telemetry/log.ts";
-import { newRegistry } from "../telemetry/metrics.ts";
 import { advisedSettings, describeStart, weakSettings } from "./announce.ts";
 import type { Invocation } from "./commands.ts";
 import type { Settings } from "./config.ts";
@@ -59,7 +58,10 @@ export async function run({ settings }: Invocation): Promise<number> {
     requireConditions: settings.requireConditions,
     store: info,
     ready: readinessOf(state.store, systemClock),
-    registry: newRegistry(() => state.stats, info),
+    registry: async () => {
+      const { newRegistry } = await import("../telemetry/metrics.ts");
+      return newRegistry(() => state.stats, info);
+    },
   });
   const { port } = await listen(server, state, settings);
   if (isAnnouncer()) process.stdout.write(describeStart({ ...settings, port }, info));

@@ -18,8 +18,8 @@ export interface HttpOptions {
   readonly store?: StoreInfo;
   /** Asked by `/-/readyz`. A server without it is ready while it listens. */
   readonly ready?: () => Promise<Readiness>;
-  /** Where the server adds its metrics, and what `/-/metrics` prints. */
-  readonly registry?: Registry;
+  /** Makes what the server adds its metrics to when `/-/metrics` is first asked for. */
+  readonly registry?: () => Promise<Registry>;
   readonly limits?: Partial<HttpLimits>;
 }
 
