@@ -115,7 +115,7 @@ function decodeEntry(head: Buffer, stored: Buffer, wanted: Wanted): StoredEntry 
   const size = reader.u32();
   return {
     incarnation: incarnationIn(head),
-    version: wanted.version ?? head.readUIntBE(0, 6),
+    version: wanted.version ?? versionIn(head),
     createdAt,
     size,
     digest: reader.hex(DIGEST_BYTES),
@@ -124,6 +124,11 @@ function decodeEntry(head: Buffer, stored: Buffer, wanted: Wanted): StoredEntry 
     message: readText(reader, flags & MESSAGE),
     value: wanted.value && (flags & LARGE) === 0 ? reader.bytes(size) : undefined,
   };
+}
+
+/** The latest version that a head names. */
+export function versionIn(head: Buffer): number {
+  return head.readUIntBE(0, 6);
 }
 
 /** The incarnation that a head names. */

@@ -8,8 +8,9 @@ import type {
   StoredEntry,
 } from "../../store.ts";
 import { toList } from "./connection.ts";
-import { decodeInfo, incarnationIn, readItem, toBuffer } from "./entry-codec.ts";
+import { decodeInfo, incarnationIn, readItem, toBuffer, versionIn } from "./entry-codec.ts";
 import type { Executor, ScriptCall } from "./executor.ts";
+import { KnownVersions } from "./known-versions.ts";
 import { partitionOf, type Partition, type PartitionNames } from "./schema.ts";
 import { HISTORY_SCRIPT, READ_LATEST_SCRIPT, READ_SCRIPT } from "./scripts.ts";
 
@@ -22,6 +23,7 @@ const LARGE_BYTES_MAX = 8 * 1024 * 1024;
 export class Reader {
   readonly #executor: Executor;
   readonly #partitions: readonly Partition[];
+  readonly #known = new KnownVersions();
 
   constructor(executor: Executor, partitions: readonly Partition[]) {
     this.#executor = executor;
@@ -64,6 +66,11 @@ export class Reader {
     deadline: number,
   ): Promise<readonly ReadResult[]> {
     const results: ReadResult[] = [];
+    const [only] = queries;
+    if (queries.length === 1 && only !== undefined && areAllLatest(queries)) {
+      results.push(await this.#readLatest(partition, only, deadline));
+      return this.#addLargeValues(results, { partition, queries, deadline });
+    }
     for (let start = 0; start < queries.length; start += SCRIPT_READS_MAX) {
       const asked =
         queries.length <= SCRIPT_READS_MAX
@@ -72,6 +79,27 @@ export class Reader {
       results.push(...(await this.#readScript(partition, asked, deadline)));
     }
     return this.#addLargeValues(results, { partition, queries, deadline });
+  }
+
+  /**
+   * Reads a key's latest entry alone: by one command where it can be guessed which version that is,
+   * which takes Redis half of what a script does.
+   */
+  async #readLatest(partition: Partition, query: Query, deadline: number): Promise<ReadResult> {
+    const { slot, names } = partition;
+    const { key } = query;
+    const guess = this.#known.guess(key);
+    if (guess !== undefined) {
+      const command = ["HMGET", names.key + key, "h", String(guess)];
+      const reply = await this.#executor.runCommand({ slot, kind: "read", deadline }, command);
+      const [head, entry] = toList(reply);
+      if (Buffer.isBuffer(head) && Buffer.isBuffer(entry) && versionIn(head) === guess) {
+        return readItem([head, entry].values(), query);
+      }
+    }
+    const [found] = await this.#readScript(partition, [query], deadline);
+    this.#known.note(key, found === undefined || found === "trimmed" ? undefined : found.version);
+    return found;
   }
 
   async #readScript(
