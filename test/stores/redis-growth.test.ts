@@ -9,9 +9,11 @@ import {
   readEntry,
   unique,
 } from "../../src/conformance/build.ts";
+import { waitUntil } from "../servers/process.ts";
 import { startOwnRedis } from "../servers/redis.ts";
 import { isSelected } from "../servers/selection.ts";
 import { openRedis, redisCommand } from "./redis-support.ts";
+import { PATIENCE_MS } from "./support.ts";
 
 const VERSIONS = 40_000;
 
@@ -19,20 +21,19 @@ if (isSelected("redis")) {
   // Only what a command costs in Redis is counted here, so nothing has to reach a disk.
   const server = await startOwnRedis({ args: ["--appendonly", "no"] });
   after(() => server.stop());
+  // A call that is made again for a Redis that was held up would be counted twice.
+  const url = `${server.url}?socketTimeout=${PATIENCE_MS}`;
 
   /** How often Redis ran each command for `work`, scripts' own calls included. */
   const countCommands = async (
     work: () => Promise<unknown>,
-  ): Promise<ReadonlyMap<string, { readonly calls: number; readonly usec: number }>> => {
+  ): Promise<ReadonlyMap<string, { readonly calls: number }>> => {
     await redisCommand(server.url, "CONFIG", "RESETSTAT");
     await work();
     const info = String(await redisCommand(server.url, "INFO", "commandstats"));
-    const form = /^cmdstat_([^:]+):calls=(\d+),usec=(\d+)/gm;
+    const form = /^cmdstat_([^:]+):calls=(\d+)/gm;
     return new Map(
-      [...info.matchAll(form)].map(([, name = "", calls, usec]) => [
-        name,
-        { calls: Number(calls), usec: Number(usec) },
-      ]),
+      [...info.matchAll(form)].map(([, name = "", calls]) => [name, { calls: Number(calls) }]),
     );
   };
 
@@ -40,7 +41,7 @@ if (isSelected("redis")) {
     (await countCommands(work)).get(name)?.calls ?? 0;
 
   test("reads and puts cost the same at the last of many versions as at the first", async (t) => {
-    const store = await openRedis(t, server.url);
+    const store = await openRedis(t, url);
     const [long, short] = [keyOf(unique()), keyOf(unique())];
     await putMany(store, long, VERSIONS);
     await putOne(store, short, "value");
@@ -66,7 +67,7 @@ if (isSelected("redis")) {
   });
 
   test("a page of keys costs the page, wherever it starts among many keys", async (t) => {
-    const store = await openRedis(t, `${server.url}?prefix=many`);
+    const store = await openRedis(t, `${url}&prefix=many`);
     for (let batch = 0; batch < 40; batch += 1) {
       const puts = Array.from({ length: 100 }, (_, i) => put(keyOf(`${batch}/${i}`), "value"));
       await commit(store, { puts });
@@ -78,19 +79,22 @@ if (isSelected("redis")) {
   });
 
   test("deleting a long history is one step that frees it in the background", async (t) => {
-    const store = await openRedis(t, server.url);
+    const store = await openRedis(t, url);
     const key = keyOf(unique());
     await putMany(store, key, VERSIONS);
     const commands = await countCommands(() => commit(store, { deletes: [key] }));
     assert.equal(commands.get("unlink")?.calls, 1);
     assert.equal(commands.get("hdel"), undefined);
-    assert.ok((commands.get("unlink")?.usec ?? 0) < 20_000, "the versions are freed elsewhere");
+    await waitUntil("the versions to be freed in the background", async () => {
+      const info = String(await redisCommand(server.url, "INFO", "memory"));
+      return Number(/lazyfreed_objects:(\d+)/.exec(info)?.[1]) > 0;
+    });
     assert.deepEqual(await store.history(key, { order: "oldest-first", after: 0, limit: 1 }), []);
     assert.equal((await putOne(store, key, "again")).version, 1);
   });
 
   test("a version of 100 bytes takes less than 300 bytes of memory, with its part in the feed", async (t) => {
-    const store = await openRedis(t, `${server.url}?prefix=memory`);
+    const store = await openRedis(t, `${url}&prefix=memory`);
     const used = async (): Promise<number> => {
       const info = String(await redisCommand(server.url, "INFO", "memory"));
       return Number(/used_memory_dataset:(\d+)/.exec(info)?.[1]);
