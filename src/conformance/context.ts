@@ -30,7 +30,7 @@ export class MovableClock implements Clock {
 }
 
 /** Long enough for a busy machine; a store that hangs still fails within a case's own time. */
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 
 export function storeOptions(clock: Clock): StoreOptions {
   return { clock, log: silentLog, timeoutMs: TIMEOUT_MS, connectTimeoutMs: TIMEOUT_MS };
