@@ -20,8 +20,8 @@ export async function readHistory(
 ): Promise<readonly EntryInfo[]> {
   const head = (await readHeads(database, [key], false, { deadline })).get(key);
   const live = head && toState(head).live;
-  if (live === undefined) return [];
-  const history = { database, key, live, deadline };
+  if (head === undefined || live === undefined) return [];
+  const history = { database, key, live, deadline, length: head.c };
   return page.order === "newest-first"
     ? newestFirst(history, page.before, page.limit)
     : oldestFirst(history, page.after, page.limit);
@@ -32,6 +32,8 @@ interface History {
   readonly key: Key;
   readonly live: LiveKey;
   readonly deadline: Deadline;
+  /** How many versions there are to a segment, going by those that were seen last. */
+  length: number;
 }
 
 async function newestFirst(
@@ -44,7 +46,7 @@ async function newestFirst(
   let last = Math.min(live.version, (before ?? Infinity) - 1);
   while (found.length < limit && positionOf(live, last) >= live.base) {
     const range = { $gte: live.base, $lte: positionOf(live, last) };
-    const count = Math.min(limit - found.length, SEGMENTS_EACH);
+    const count = segmentsFor(limit - found.length, history);
     const segments = await readSegments(history, { range, order: -1, count });
     for (const segment of segments) {
       const entries = entriesOf(segment).filter((entry) => entry.version <= last);
@@ -76,21 +78,28 @@ async function oldestFirst(
       next = Math.max(next, segment.v + segment.c);
     }
     if (found.length >= limit || next > live.version) return found.slice(0, limit);
-    const count = Math.min(limit - found.length, SEGMENTS_EACH);
+    const count = segmentsFor(limit - found.length, history);
     const above = { $gte: Math.max(live.base, positionOf(live, next)), $lte: live.position };
     segments = await readSegments(history, { range: above, order: 1, count });
     if (segments.length === 0) return found.slice(0, limit);
   }
 }
 
+/** How many segments probably hold so many versions; the first of them may begin in one's middle. */
+function segmentsFor(versions: number, { length }: History): number {
+  const count = length > 1 ? Math.ceil(versions / length) + 1 : versions;
+  return Math.min(count, SEGMENTS_EACH);
+}
+
 async function readSegments(
-  { database, key, live, deadline }: History,
+  history: History,
   {
     range,
     order,
     count,
   }: { readonly range: Document; readonly order: 1 | -1; readonly count: number },
 ): Promise<readonly Segment[]> {
+  const { database, key, live, deadline } = history;
   const reply = await database.read(
     {
       find: database.names.segments,
@@ -105,7 +114,10 @@ async function readSegments(
     },
     deadline,
   );
-  return firstBatch<Segment>(reply);
+  const segments = firstBatch<Segment>(reply);
+  const versions = segments.reduce((sum, { c }) => sum + c, 0);
+  if (segments.length > 0) history.length = versions / segments.length;
+  return segments;
 }
 
 /** The versions that retention has left of a segment, oldest first. */
