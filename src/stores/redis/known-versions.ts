@@ -1,6 +1,6 @@
 import type { Key } from "../../key.ts";
 
-/** Keys that are remembered at most: about a megabyte. */
+/** Keys that are remembered at most, in a megabyte or two. */
 const KEYS_MAX = 10_000;
 
 interface Seen {
