@@ -106,7 +106,8 @@ async function answersPing(port: number): Promise<boolean> {
 /** Sends one inline command; answers the first piece of the reply, or nothing where none comes. */
 export async function command(port: number, line: string, timeoutMs = 1000): Promise<string> {
   const socket = createConnection({ host: "127.0.0.1", port });
-  socket.setTimeout(timeoutMs, () => socket.destroy());
+  // Without an error nobody who waits for an answer would hear of it.
+  socket.setTimeout(timeoutMs, () => socket.destroy(new Error("no answer in time")));
   try {
     await once(socket, "connect");
     socket.write(`${line}\r\n`);
