@@ -106,16 +106,17 @@ async function answersPing(port: number): Promise<boolean> {
 /** Sends one inline command; answers the first piece of the reply, or nothing where none comes. */
 export async function command(port: number, line: string, timeoutMs = 1000): Promise<string> {
   const socket = createConnection({ host: "127.0.0.1", port });
-  // Without an error nobody who waits for an answer would hear of it.
-  socket.setTimeout(timeoutMs, () => socket.destroy(new Error("no answer in time")));
+  // A connection that ends without an error, or is given up, would tell nobody who waits for data.
+  const signal = AbortSignal.timeout(timeoutMs);
   try {
-    await once(socket, "connect");
+    await once(socket, "connect", { signal });
     socket.write(`${line}\r\n`);
-    const [data] = (await once(socket, "data")) as [Buffer];
+    const [data] = (await once(socket, "data", { signal })) as [Buffer];
     return data.toString();
   } catch {
     return "";
   } finally {
+    socket.on("error", () => {});
     socket.destroy();
   }
 }
