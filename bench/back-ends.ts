@@ -63,7 +63,8 @@ export const START_BACK_END: Readonly<Record<GroupName, () => Promise<BackEnd>>>
       args: ["--innodb-buffer-pool-size=512M", "--innodb-log-file-size=256M"],
     });
     return {
-      settings: "innodb_flush_log_at_trx_commit=1, no binary log: on disk before the answer",
+      settings:
+        "innodb_flush_log_at_trx_commit=1, no binary log: on disk before the answer; buffer pool of 512 MiB",
       storeUrl: numbered((number) => `${server.url}?prefix=bench${number}_`),
       others: [async () => startNaive("mysql", await withDatabase(server.url))],
       storedBytes: () => mariadbBytes(server.url),
@@ -72,9 +73,10 @@ export const START_BACK_END: Readonly<Record<GroupName, () => Promise<BackEnd>>>
   },
 
   mongodb: async () => {
-    const server = await startMongodb({ replicaSet: true });
+    const server = await startMongodb({ replicaSet: true, cacheGiB: 1 });
     return {
-      settings: "replica set of one, w: majority, journaled: on disk before the answer",
+      settings:
+        "replica set of one, w: majority, journaled: on disk before the answer; cache of 1 GiB",
       storeUrl: numbered((number) => `${server.url}?prefix=bench${number}`),
       others: [() => startNaive("mongodb", server.url)],
       storedBytes: () => mongodbBytes(server.url),

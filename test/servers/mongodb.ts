@@ -38,6 +38,8 @@ export interface MongodbServerOptions {
   readonly args?: readonly string[];
   /** Where its folder is made, such as on a small disk. */
   readonly below?: string;
+  /** What it keeps of its data in memory; 0.25 unless told, where its own choice is half of all. */
+  readonly cacheGiB?: number;
 }
 
 const SET_NAME = "vss";
@@ -48,7 +50,7 @@ const SET_NAME = "vss";
  * that server is used instead, which cannot be stopped or hurt.
  */
 export async function startMongodb(options: MongodbServerOptions = {}): Promise<MongodbServer> {
-  const { replicaSet = false, args = [], below } = options;
+  const { replicaSet = false, args = [], below, cacheGiB = 0.25 } = options;
   const variable = replicaSet ? "VSS_TEST_MONGODB_REPLICA_SET_URL" : "VSS_TEST_MONGODB_URL";
   const external = process.env[variable];
   // A test that asks for more than the usual gets its own, which it may hurt.
@@ -59,10 +61,13 @@ export async function startMongodb(options: MongodbServerOptions = {}): Promise<
   const folder = await temporaryFolder("mongodb", below);
   const count = typeof replicaSet === "object" ? replicaSet.members : 1;
   const set = replicaSet === false ? [] : ["--replSet", SET_NAME, "--oplogSize", "256"];
+  const cache = ["--wiredTigerCacheSizeGB", `${cacheGiB}`];
   const members: Member[] = [];
   try {
     for (let index = 0; index < count; index += 1) {
-      members.push(await Member.create(mongod, join(folder, `${index}`), [...args, ...set]));
+      members.push(
+        await Member.create(mongod, join(folder, `${index}`), [...args, ...set, ...cache]),
+      );
     }
     await Promise.all(members.map((member) => member.restart()));
     if (replicaSet !== false) await initiate(members, replicaSet);
@@ -104,10 +109,17 @@ class Member implements MongodbMember {
   static async create(mongod: string, folder: string, more: readonly string[]): Promise<Member> {
     const port = await freePort();
     await mkdir(folder, { recursive: true });
-    const place = ["--dbpath", folder, "--port", `${port}`, "--bind_ip", "127.0.0.1"];
-    const small = ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"];
+    const place = [
+      "--dbpath",
+      folder,
+      "--port",
+      `${port}`,
+      "--bind_ip",
+      "127.0.0.1",
+      "--nounixsocket",
+    ];
     const quiet = ["--setParameter", "diagnosticDataCollectionEnabled=false"];
-    const args = [...place, ...small, ...quiet, ...more];
+    const args = [...place, ...quiet, ...more];
     const log = join(folder, "mongod.log");
     return new Member(`127.0.0.1:${port}`, new ServerProcess(mongod, args, log));
   }
