@@ -66,7 +66,7 @@ export interface StoreConformance extends StoreFacts {
 /** Less than a case's time: a feed that is silent fails with what it did say. */
 const PATIENCE_MS = 60_000;
 
-/** Longest time that one case may take. The slowest take a few seconds, and busy machines ten times as long. */
+/** Longest that one case may take: the slowest take seconds, and on a busy machine ten times that. */
 const CASE_TIMEOUT_MS = 240_000;
 
 /**
