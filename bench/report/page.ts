@@ -1,5 +1,6 @@
 import type { RunInfo } from "../measure/run-info.ts";
 import { QUIET_LOAD } from "../measure/run-info.ts";
+import { STORE_NAMES } from "../options.ts";
 import { LOAD_TITLES } from "../loads/load.ts";
 import { CHART_FOLDER, type Chart } from "./charts.ts";
 import {
@@ -20,6 +21,7 @@ import {
   targetTable,
   workersTable,
 } from "./load-tables.ts";
+import { IN_THE_WAY } from "./in-the-way.ts";
 import { CONTENDER_NOTES } from "./notes.ts";
 import type { BenchResult, Part } from "./result-file.ts";
 import type { Cell } from "./results.ts";
@@ -208,11 +210,19 @@ function targetSection(result: BenchResult): string {
     ...judgeWatch(result.watch?.rows ?? []),
     ...judgeDeletes(result.deletes?.rows ?? []),
   ];
-  const missed = targets.filter(({ isMet }) => !isMet).length;
+  const missed = targets.filter(({ isMet }) => !isMet);
   return [
-    `## What is aimed for\n\n${targets.length - missed} of ${targets.length} figures are met.`,
+    `## What is aimed for\n\n${targets.length - missed.length} of ${targets.length} figures are met.`,
     toMarkdown(targetTable(targets)),
+    ...inTheWay(missed),
   ].join("\n\n");
+}
+
+function inTheWay(missed: readonly Target[]): readonly string[] {
+  const stores = STORE_NAMES.filter((name) => missed.some(({ store }) => store === name));
+  if (stores.length === 0) return [];
+  const lines = stores.map((store) => `- **${store}**: ${IN_THE_WAY[store]}`);
+  return [`What profiles show in the way of those that are missed:\n\n${lines.join("\n")}`];
 }
 
 function besideSection(): string {
