@@ -35,7 +35,7 @@ for (const [how, make] of [
     const lines = createInterface({ input: writer.stdout });
     const next = async (isIt: (line: string) => boolean): Promise<void> => {
       for (;;) {
-        const [line] = (await once(lines, "line", { signal: AbortSignal.timeout(5_000) })) as [
+        const [line] = (await once(lines, "line", { signal: AbortSignal.timeout(60_000) })) as [
           string,
         ];
         if (isIt(line)) return;

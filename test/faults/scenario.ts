@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -5,7 +6,7 @@ import { seededRandom } from "../../src/torture/random.ts";
 import type { Call, Violation } from "../../src/torture/record.ts";
 import { monotonicNs } from "../../src/torture/recording-client.ts";
 import { torture } from "../../src/torture/run.ts";
-import { removeFolder, temporaryFolder } from "../servers/process.ts";
+import { removeFolder, temporaryFolder, waitUntil } from "../servers/process.ts";
 import { VssServer } from "../servers/vss-server.ts";
 import { startBackEnd, type BackEnd, type BackEndName } from "./back-ends.ts";
 import type { Fault, FaultContext } from "./fault.ts";
@@ -20,6 +21,8 @@ export interface ScenarioOptions {
   readonly seconds: number;
   /** How long pauses last, in milliseconds. */
   readonly pauseMs: number;
+  /** Milliseconds added to every limit, where other work on the machine may hold processes up. */
+  readonly patienceMs?: number;
 }
 
 /** What one run showed: a row of the table in docs/reliability.md. */
@@ -119,7 +122,7 @@ async function loadAndHurt(
   options: ScenarioOptions,
   parts: Pick<FaultContext, "backEnd" | "servers" | "folder" | "disk">,
 ): Promise<Omit<ScenarioResult, "notes">> {
-  const { fault, seed, seconds, pauseMs } = options;
+  const { fault, seed, seconds, pauseMs, patienceMs = 0 } = options;
   const { backEnd, servers } = parts;
   const memory = new Memory(servers);
   const stop = new AbortController();
@@ -143,13 +146,15 @@ async function loadAndHurt(
     hotKeys: backEnd.group === undefined ? 3 : 8,
     coldKeys: 30,
     hasFeed: backEnd.hasFeed,
-    callTimeoutMs: CALL_TIMEOUT_MS,
+    callTimeoutMs: CALL_TIMEOUT_MS + patienceMs,
     pauseMs: 10,
-    settleMs: 10_000,
+    settleMs: 10_000 + patienceMs,
     isLossy: mayLose(options.backEnd, fault.name),
     ...(fault.valueBytesMax === undefined ? {} : { valueBytesMax: fault.valueBytesMax }),
     signal: stop.signal,
-    until: injected.then(() => sleep(AFTERMATH_MS)),
+    until: injected
+      .then(() => (patienceMs > 0 ? serves(servers, patienceMs) : undefined))
+      .then(() => sleep(AFTERMATH_MS)),
   });
   const [result, end] = await Promise.all([loaded, injected]);
   const { before: memoryBefore, most: memoryMax } = await memory.stop();
@@ -169,6 +174,17 @@ async function loadAndHurt(
     memoryMax,
     failures: countFailures(result.calls),
   };
+}
+
+/** Waits until a server takes a write again. */
+async function serves(servers: readonly VssServer[], patienceMs: number): Promise<void> {
+  const put = async ({ url }: VssServer): Promise<boolean> => {
+    const answer = await fetch(`${url}/${randomUUID()}`, { method: "PUT", body: "x" });
+    await answer.arrayBuffer();
+    return answer.ok;
+  };
+  const tryAll = (): Promise<boolean> => Promise.any(servers.map(put)).catch(() => false);
+  await waitUntil("a write after the fault", tryAll, patienceMs);
 }
 
 function violation(kind: Violation["kind"], message: string, ...witness: unknown[]): Violation {
