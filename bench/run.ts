@@ -81,11 +81,10 @@ async function measureGroup(
   plans: readonly CellPlan[],
   { options, tools }: { readonly options: BenchOptions; readonly tools: RunTools },
 ): Promise<MeasuredGroup> {
+  const isWatched = name !== "peers" && options.extras.includes("watch");
+  const watch = isWatched ? await watchAll(name, tools) : [];
   const group = await startGroup(name, plans.length === 0 ? "nothing" : "others");
   try {
-    const isWatched = name !== "peers" && options.extras.includes("watch");
-    // Watchers come first: what a load has left in memory would hide what they take.
-    const watch = isWatched ? await watchAll(group, tools) : [];
     const cells: Cell[] = [];
     for (const plan of plans) cells.push(...(await runCell(group, plan, tools)));
     return { facts: group.facts, cells, watch };
@@ -110,7 +109,20 @@ async function runCells(
   }
 }
 
-async function watchAll(group: Group, { say }: RunTools): Promise<readonly WatchRow[]> {
+/**
+ * On processes of its own: what a load leaves in memory would hide what watchers take, and a process
+ * that has had thousands of watchers takes more for a PUT.
+ */
+async function watchAll(name: StoreName, tools: RunTools): Promise<readonly WatchRow[]> {
+  const group = await startGroup(name, "nothing");
+  try {
+    return await watchOn(group, tools);
+  } finally {
+    await group.stop();
+  }
+}
+
+async function watchOn(group: Group, { say }: RunTools): Promise<readonly WatchRow[]> {
   const rows: WatchRow[] = [];
   const { name, ours, storeUrl } = group;
   // What is written in one process has to reach the watchers of another.
