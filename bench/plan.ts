@@ -55,24 +55,25 @@ function plan(
   shapes: readonly Shape[],
   rounds: number,
 ): readonly CellPlan[] {
-  return loads.flatMap((load) =>
-    shapes
-      .filter((shape) => shape.loads === "all" || MATRIX_LOADS.has(load))
-      .map((shape, index) => ({
-        load,
-        connections: shape.connections,
-        valueBytes: shape.valueBytes,
-        rounds: MAIN_LOADS.has(load) && shape.loads === "all" ? rounds : halfOf(rounds),
-        // Values of a size are warm when they come again with another number of connections.
-        warmUpSeconds:
-          index === 0 || shape.valueBytes !== shapes[0]?.valueBytes ? warmUpOf(load) : 0,
-      })),
-  );
+  return loads.flatMap((load) => {
+    const wanted = shapes.filter((shape) => shape.loads === "all" || MATRIX_LOADS.has(load));
+    return wanted.map((shape, index) => ({
+      load,
+      connections: shape.connections,
+      valueBytes: shape.valueBytes,
+      rounds: MAIN_LOADS.has(load) && shape.loads === "all" ? rounds : halfOf(rounds),
+      warmUpSeconds: warmUpOf(load, shape, wanted[index - 1]),
+    }));
+  });
 }
 
-/** The loads that come first run until the compiler has come to rest, which takes some seconds. */
-function warmUpOf(load: LoadName): number {
-  return FIRST_LOADS.has(load) ? 4 : 1;
+/**
+ * The loads that come first run until the compiler has come to rest, which takes some seconds. Values
+ * of a size are warm when they come again with another number of connections.
+ */
+function warmUpOf(load: LoadName, shape: Shape, before: Shape | undefined): number {
+  if (before === undefined) return FIRST_LOADS.has(load) ? 4 : 1;
+  return before.valueBytes === shape.valueBytes ? 0 : 1;
 }
 
 interface Shape {
