@@ -115,14 +115,19 @@ function shapeOf({ connections, valueBytes }: Cell): string {
 export function targetTable(targets: readonly Target[]): Table {
   return {
     headers: ["", "store", "aim", "this run", ""],
-    rows: targets.map(({ what, store, wanted, measured, isMet }) => [
-      what,
-      store,
-      wanted,
-      formatShare(measured),
-      isMet ? "met" : "**missed**",
+    rows: targets.map((target) => [
+      target.what,
+      target.store,
+      target.wanted,
+      formatShare(target.measured),
+      verdictOf(target),
     ]),
   };
+}
+
+function verdictOf({ isMet, isDisturbed }: Target): string {
+  if (isDisturbed === true) return "**disturbed**: the bare server was held up";
+  return isMet ? "met" : "**missed**";
 }
 
 /** Every fault that a contender showed, told with where. */

@@ -121,6 +121,13 @@ test("a target just missed is missed", () => {
   );
 });
 
+test("a share that nothing but noise can make is no target met", () => {
+  const [target] = judgeTargets([{ ...CELL, share: 1.2 }]);
+  assert.deepEqual([target?.isMet, target?.isDisturbed], [false, true]);
+  const disturbed = { run: RUN, rows: [{ ...CELL, share: 1.2 }] };
+  assert.match(renderPage({ ...EMPTY_RESULT, loads: disturbed }, []), /\*\*disturbed\*\*/);
+});
+
 test("growth is judged against the smallest size, by share", () => {
   assert.equal(slowdown([0.9, 0.9, 0.6]).toFixed(2), "1.50");
   assert.equal(slowdown([0.5, 0.9]).toFixed(2), "0.56");
