@@ -110,20 +110,10 @@ interface Wanted {
 
 function decodeEntry(head: Buffer, stored: Buffer, wanted: Wanted): StoredEntry {
   const reader = new ByteReader(stored);
-  const createdAt = reader.u48();
-  const flags = reader.u8();
-  const size = reader.u32();
-  return {
-    incarnation: incarnationIn(head),
-    version: wanted.version ?? versionIn(head),
-    createdAt,
-    size,
-    digest: reader.hex(DIGEST_BYTES),
-    contentType: readText(reader, flags & CONTENT_TYPE),
-    author: readText(reader, flags & AUTHOR),
-    message: readText(reader, flags & MESSAGE),
-    value: wanted.value && (flags & LARGE) === 0 ? reader.bytes(size) : undefined,
-  };
+  const version = wanted.version ?? versionIn(head);
+  const info = readInfo(reader, { incarnation: incarnationIn(head), version });
+  const isElsewhere = ((stored[TIME_BYTES] ?? 0) & LARGE) !== 0;
+  return { ...info, value: wanted.value && !isElsewhere ? reader.bytes(info.size) : undefined };
 }
 
 /** The latest version that a head names. */
