@@ -119,11 +119,17 @@ test("requests sent behind a watch take no room from others", async () => {
   assert.equal((await fetch(`${served.url}/a`)).status, 404);
 });
 
+/** Has a PUT under way, which waits for a byte more. */
+async function occupy(served: Served): Promise<RawClient> {
+  const client = new RawClient(served.port);
+  client.send("PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1");
+  await waitUntil("it to be under way", async () => (await loadOf(served)).inFlight === 2);
+  return client;
+}
+
 test("requests past the bound are answered 503 before their body is read", async () => {
   await using served = await serve({ limits: { inFlightMax: 1 } });
-  const first = new RawClient(served.port);
-  first.send("PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1");
-  await waitUntil("the first to be under way", async () => (await loadOf(served)).inFlight === 2);
+  const first = await occupy(served);
   const second = new RawClient(served.port);
   second.send("PUT /b HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
   const refused = await second.answer();
@@ -149,9 +155,7 @@ test("requests past the bound are answered 503 before their body is read", async
 
 test("a client that comes back too early waits to be refused again, and for nothing else", async () => {
   await using served = await serve({ limits: { inFlightMax: 1 } });
-  const busy = new RawClient(served.port);
-  busy.send("PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1");
-  await waitUntil("it to be under way", async () => (await loadOf(served)).inFlight === 2);
+  const busy = await occupy(served);
   const eager = new RawClient(served.port);
   const get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
   const startedAt = performance.now();
