@@ -97,7 +97,7 @@ export interface StoreInfo {
   readonly writeLanes: number;
   /** How many batches of reads are worth having in flight. */
   readonly readLanes: number;
-  /** Which keys one transaction may hold: any, those of one `{tag}`, or a single one. */
+  /** Which keys may change together: any, those that share a `{tag}`, or none, each by itself. */
   readonly transactions: "any-keys" | "one-tag" | "one-key";
   /** Whether `changes` is pushed, polled or not to be had. */
   readonly watch: "push" | "poll" | "none";

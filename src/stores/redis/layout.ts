@@ -143,7 +143,7 @@ async function askFirst(
   try {
     return await Promise.any(answers);
   } catch (error) {
-    // Each failed for its own reason; the first says as much as any.
+    // All have failed. One error can be told: that of the first address.
     throw explain(error instanceof AggregateError ? error.errors[0] : error);
   }
 }

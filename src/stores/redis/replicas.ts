@@ -19,9 +19,9 @@ interface Known {
 }
 
 /**
- * Has replicas confirm what was written. Where the store's URL names a number, so many have to; else
- * one has to as long as the server has any. A server whose only replica took over its place, or is
- * gone, would otherwise never have another write acknowledged.
+ * Has replicas confirm what was written: as many as the store's URL says. Where it says nothing, one
+ * has to, or none where the server has no replica: after a takeover, the new primary may have none,
+ * and would never have another write acknowledged.
  */
 export class Replicas {
   readonly #asked: number | undefined;
