@@ -13,7 +13,7 @@ import { assertFree, listenError } from "./port.ts";
 import { readinessOf } from "./readiness.ts";
 import { retentionRules } from "./retention-file.ts";
 import { StopSignals } from "./stop.ts";
-import { isAnnouncer, isStarterOf, runWorkers } from "./workers.ts";
+import { announce, isStarterOf, runWorkers } from "./workers.ts";
 
 /**
  * V8 allocates what tends to live long where it is collected seldom. It learns from the first load
@@ -64,7 +64,7 @@ export async function run({ settings }: Invocation): Promise<number> {
     },
   });
   const { port } = await listen(server, state, settings);
-  if (isAnnouncer()) process.stdout.write(describeStart({ ...settings, port }, info));
+  announce(describeStart({ ...settings, port }, info));
   const settingsRead = info.settings.map(
     ({ name, value, verdict }) => `${name}=${value} (${verdict})`,
   );

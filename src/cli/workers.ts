@@ -13,9 +13,19 @@ export function isStarterOf(settings: Settings): boolean {
   return settings.workers > 1 && cluster.isPrimary;
 }
 
-/** True in one process of a server: the only one, or the first worker. It tells where to find it. */
-export function isAnnouncer(): boolean {
-  return cluster.isPrimary || cluster.worker?.id === 1;
+/** What a worker that has begun to serve tells the process that started it: what to print. */
+interface ServingMessage {
+  readonly serving: string;
+}
+
+function isServingMessage(message: unknown): message is ServingMessage {
+  return typeof message === "object" && message !== null && "serving" in message;
+}
+
+/** Prints where the server is found and what it promises: of several workers, once all of them serve. */
+export function announce(text: string): void {
+  if (cluster.isPrimary) process.stdout.write(text);
+  else process.send?.({ serving: text } satisfies ServingMessage);
 }
 
 /**
@@ -32,8 +42,8 @@ export async function runWorkers(settings: Settings): Promise<number> {
   }
   const signals = new StopSignals();
   await assertFree(settings);
-  const workers = new Workers();
-  const failed = workers.start(settings.workers);
+  const workers = new Workers(settings.workers);
+  const failed = workers.start();
   const signal = await Promise.race([signals.next(), failed]);
   if (typeof signal === "number") return workers.stop("SIGTERM").then(() => signal);
   const again = signals.next().then((second) => workers.stop(second));
@@ -42,14 +52,21 @@ export async function runWorkers(settings: Settings): Promise<number> {
 
 /** The processes, by node:cluster, which hands each new connection to one of them in turn. */
 class Workers {
+  readonly #count: number;
   readonly #running = new Set<Worker>();
+  readonly #serving = new Set<Worker>();
   readonly #ended = Promise.withResolvers<void>();
+  #announced = "";
   #isStopping = false;
 
+  constructor(count: number) {
+    this.#count = count;
+  }
+
   /** Answers with an exit code where a worker ends before it ever served. */
-  async start(count: number): Promise<number> {
+  async start(): Promise<number> {
     const { promise, resolve } = Promise.withResolvers<number>();
-    for (let started = 0; started < count; started += 1) this.#fork(resolve);
+    for (let started = 0; started < this.#count; started += 1) this.#fork(resolve);
     return promise;
   }
 
@@ -66,13 +83,31 @@ class Workers {
     const worker = cluster.fork();
     this.#running.add(worker);
     let hasServed = false;
-    worker.once("listening", () => (hasServed = true));
+    worker.on("message", (message: unknown) => {
+      if (!isServingMessage(message)) return;
+      hasServed = true;
+      this.#serving.add(worker);
+      this.#announce(message.serving);
+    });
     worker.once("exit", (code: number | null) => {
       this.#running.delete(worker);
-      if (this.#running.size === 0) this.#ended.resolve();
-      if (this.#isStopping) return;
+      this.#serving.delete(worker);
+      if (this.#isStopping) {
+        if (this.#running.size === 0) this.#ended.resolve();
+        return;
+      }
       if (!hasServed) onFailed(code || 1);
       else void sleep(RESTART_MS).then(() => this.#isStopping || this.#fork(onFailed));
     });
+  }
+
+  /**
+   * A free port belongs to the workers that listen on it: once all of them are gone, those that follow
+   * find another one, and say so. That is also why nothing is said while some are still to come.
+   */
+  #announce(text: string): void {
+    if (this.#serving.size < this.#count || text === this.#announced) return;
+    this.#announced = text;
+    process.stdout.write(text);
   }
 }

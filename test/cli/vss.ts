@@ -69,13 +69,13 @@ export class VssProcess {
     return { code: this.#child.exitCode, stdout: this.stdout, stderr: this.stderr };
   }
 
-  /** The URL that a server says it listens on. */
+  /** The URL that a server says it listens on; where it said so more than once, the last one. */
   async listening(): Promise<string> {
     await waitUntil("a server's first line", () => {
       if (this.#child.exitCode !== null) throw new Error(`it ended: ${this.stderr}`);
       return this.stdout.includes("\nTry: ");
     });
-    const url = /Listening on (http:\/\/\S+),/.exec(this.stdout)?.[1];
+    const url = [...this.stdout.matchAll(/Listening on (http:\/\/\S+),/g)].at(-1)?.[1];
     if (url === undefined) throw new Error(`no URL in: ${this.stdout}`);
     return url;
   }

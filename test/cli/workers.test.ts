@@ -24,7 +24,6 @@ test("several workers serve one port, stay correct together, and one that dies c
     versions.toSorted((a, b) => a - b),
     Array.from({ length: 40 }, (_, index) => index + 1),
   );
-  await waitUntil("both workers", () => workersOf(server.pid).length === 2);
   const [victim = 0] = workersOf(server.pid);
   process.kill(victim, "SIGKILL");
   await waitUntil("a new worker", () => {
@@ -37,6 +36,25 @@ test("several workers serve one port, stay correct together, and one that dies c
       () => false,
     ),
   );
+  server.signal("SIGTERM");
+  assert.equal((await server.ended()).code, 0);
+  await removeFolder(folder);
+});
+
+test("workers that all die at once come back, and the server says where", async () => {
+  const folder = await temporaryFolder("workers");
+  const store = `sqlite:${join(folder, "state.db")}`;
+  const { server } = await serve(["--workers", "2", "--store", store], { cwd: folder });
+  assert.equal(workersOf(server.pid).length, 2, "all serve once the server says that it listens");
+  for (const worker of workersOf(server.pid)) process.kill(worker, "SIGKILL");
+  await waitUntil("an answer", async () => {
+    // A connection that is on its way to a worker which dies is never answered.
+    const signal = AbortSignal.timeout(2_000);
+    return fetch(`${await server.listening()}/-/readyz`, { signal }).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  });
   server.signal("SIGTERM");
   assert.equal((await server.ended()).code, 0);
   await removeFolder(folder);
