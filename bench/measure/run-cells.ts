@@ -9,6 +9,7 @@ import {
 import { failedRound, measureRound, messageOf, type Round } from "../loads/measure.ts";
 import { PREPARE } from "../loads/prepare.ts";
 import { WireClient } from "../loads/wire.ts";
+import { waitForRest } from "./at-rest.ts";
 import type { Contender, ContenderName } from "../peers/contender.ts";
 import { rateOf, toCell, type Cell } from "../report/results.ts";
 
@@ -42,6 +43,9 @@ interface Runner {
 }
 
 const CHECK_CONNECTIONS = 32;
+
+/** A wait for the machine that is worth a word, in milliseconds. */
+const LONG_REST_MS = 3_000;
 
 /** A wrong answer of our own server, or of the bare one: nothing that was measured may be used. */
 export class WrongAnswer extends Error {}
@@ -92,6 +96,8 @@ export async function runInTurns(
       const seconds = isWarmUp ? plan.warmUpSeconds : tools.seconds;
       for (const runner of rotated(runners, round)) {
         if (runner.contender === group.bare) await teachBare(group, runners);
+        const restMs = await waitForRest(process.pid);
+        if (restMs > LONG_REST_MS) tools.say(`waited ${Math.round(restMs / 1000)} s for rest`);
         const measured = await oneRound(runner, plan, { ...tools, seconds });
         if (!isWarmUp) runner.rounds.push(measured);
       }

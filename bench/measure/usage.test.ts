@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { test } from "node:test";
+import { waitUntil } from "../../test/servers/process.ts";
 import { peakOf, resetPeak, ticksOf, usageOf } from "./usage.ts";
 
 test("a process name with blanks and brackets does not shift the fields", () => {
@@ -19,4 +21,17 @@ test("this process uses time and memory, and its peak can start over", async () 
   const usage = await usageOf(process.pid);
   assert.ok(usage.cpuUs > 0);
   assert.ok(usage.peakBytes > 10 * 1024 * 1024);
+});
+
+test("what a process has started counts, and so does what that has started", async () => {
+  const start = (script: string): string =>
+    `require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(script)}])`;
+  const busy = "for (const end = performance.now() + 60_000; performance.now() < end;);";
+  const { pid = 0 } = spawn(process.execPath, ["-e", start(start(busy))], { detached: true });
+  try {
+    // More than the two others need to start.
+    await waitUntil("a grandchild's time", async () => (await usageOf(pid)).cpuUs > 3_000_000);
+  } finally {
+    process.kill(-pid, "SIGKILL");
+  }
 });

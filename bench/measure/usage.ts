@@ -17,18 +17,23 @@ const SYSTEM_TICKS = 12;
 const CHILDREN_USER_TICKS = 13;
 const CHILDREN_SYSTEM_TICKS = 14;
 
-/** Of a process and its children. */
+/** Of a process and all that it has started; what ends meanwhile does not count. */
 export async function usageOf(pid: number): Promise<Usage> {
-  const usages = await Promise.all((await familyOf(pid)).map(usageOfOne));
+  const others = (await descendantsOf(pid)).map((one) => usageOfOne(one).catch(() => NONE));
+  const usages = await Promise.all([usageOfOne(pid), ...others]);
   return {
     cpuUs: usages.reduce((sum, { cpuUs }) => sum + cpuUs, 0),
     peakBytes: usages.reduce((sum, { peakBytes }) => sum + peakBytes, 0),
   };
 }
 
-async function familyOf(pid: number): Promise<readonly number[]> {
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
-  return [pid, ...children.split(" ").filter(Boolean).map(Number)];
+const NONE: Usage = { cpuUs: 0, peakBytes: 0 };
+
+async function descendantsOf(pid: number): Promise<readonly number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+  const children = text.split(" ").filter(Boolean).map(Number);
+  const below = await Promise.all(children.map(descendantsOf));
+  return [...children, ...below.flat()];
 }
 
 async function usageOfOne(pid: number): Promise<Usage> {
@@ -39,11 +44,10 @@ async function usageOfOne(pid: number): Promise<Usage> {
   return { cpuUs: ticksOf(stat, [USER_TICKS, SYSTEM_TICKS]) * TICK_US, peakBytes: peakOf(status) };
 }
 
-/** Lets the peak of a process and its children start over at what they have resident now. */
+/** Lets the peak of a process and all that it has started start over at what they have resident now. */
 export async function resetPeak(pid: number): Promise<void> {
-  await Promise.all(
-    (await familyOf(pid)).map(async (one) => writeFile(`/proc/${one}/clear_refs`, "5")),
-  );
+  const all = [pid, ...(await descendantsOf(pid))];
+  await Promise.all(all.map(async (one) => writeFile(`/proc/${one}/clear_refs`, "5")));
 }
 
 /** Processor time, in microseconds, of all children of this process that have ended. */
