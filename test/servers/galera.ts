@@ -167,7 +167,9 @@ export class GaleraNode {
   }
 
   async install(): Promise<void> {
-    const own = this.#args.filter((arg) => /^--(?:no-defaults|user|datadir|innodb-log)/.test(arg));
+    const own = this.#args.filter((arg) =>
+      /^--(?:no-defaults|user|datadir|tmpdir|innodb-log)/.test(arg),
+    );
     const plain = ["--auth-root-authentication-method=normal", "--skip-test-db"];
     await run("mariadb-install-db", [...own, ...plain, "--skip-name-resolve"]);
   }

@@ -46,19 +46,18 @@ export async function startMariadb(options: MariadbOptions = {}): Promise<TestSe
   const folder = await temporaryFolder("mariadb", options.below);
   const data = join(folder, "data");
   const user = process.getuid?.() === 0 ? ["--user=root"] : [];
-  await install(data, user);
+  // A server that starts removes from its temporary folder what it takes for leftovers of its own. In
+  // a shared one those may be a neighbour's, which is why the one that makes the tables has its own too.
+  const own = ["--no-defaults", ...user, `--datadir=${data}`, `--tmpdir=${folder}`];
+  await install(data, own);
   const port = await freePort();
   const server = new ServerProcess(
     "mariadbd",
     [
-      "--no-defaults",
-      ...user,
-      `--datadir=${data}`,
+      ...own,
       `--socket=${join(folder, "socket")}`,
       `--pid-file=${join(folder, "pid")}`,
       `--port=${port}`,
-      // A server that starts removes what it takes for its own leftovers, also those of its neighbours.
-      `--tmpdir=${folder}`,
       ...SETTINGS,
       ...(options.args ?? []),
     ],
@@ -87,12 +86,10 @@ export async function startMariadb(options: MariadbOptions = {}): Promise<TestSe
   };
 }
 
-async function install(data: string, user: readonly string[]): Promise<void> {
+async function install(data: string, own: readonly string[]): Promise<void> {
   await mkdir(data, { recursive: true });
   const args = [
-    "--no-defaults",
-    ...user,
-    `--datadir=${data}`,
+    ...own,
     "--auth-root-authentication-method=normal",
     "--skip-test-db",
     "--skip-name-resolve",
