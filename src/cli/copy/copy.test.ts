@@ -125,6 +125,41 @@ test("a history that retention has begun to remove starts where it starts", asyn
   assert.equal((await target.put("k", "31")).version, 31);
 });
 
+test("an earlier copy makes room where retention has removed what would follow it", async () => {
+  for (let n = 1; n <= 5; n += 1) await source.put("k", `${n}`);
+  await copy(importOf(await exportOf(source)));
+  for (let n = 6; n <= 12; n += 1) await source.put("k", `${n}`);
+  const [info] = await source.store.keys({ from: "k", to: undefined, limit: 1 });
+  assert.ok(info);
+  await source.store.trim(info.key, info.incarnation, 9, 100);
+  await copy(importOf(await exportOf(source)));
+  assert.equal(await exportOf(target), await exportOf(source));
+  assert.deepEqual(conflicts, []);
+
+  await target.put("k", "target 13");
+  await target.put("k", "target 14");
+  for (let n = 13; n <= 30; n += 1) await source.put("k", `${n}`);
+  await source.store.trim(info.key, info.incarnation, 20, 100);
+  const stranger = { createdAt: now + 1_000_000, incarnation: info.incarnation, version: 15 };
+  const put = { key: info.key, value: Buffer.from("x"), digest: "0".repeat(64) };
+  const metadata = { contentType: undefined, author: undefined, message: undefined };
+  await target.store.commit([
+    {
+      request: undefined,
+      incarnation: info.incarnation,
+      conditions: [],
+      puts: [{ ...put, ...metadata, imported: stranger }],
+      deletes: [],
+      reads: [],
+    },
+  ]);
+  const text = await exportOf(source);
+  await assert.rejects(copy(importOf(text)), /holds something else under the key "k"/);
+  await copy(importOf(text), { intoExisting: true });
+  assert.equal((await target.head("k"))?.version, 15);
+  assert.match(conflicts[0] ?? "", /^k: .*was kept$/);
+});
+
 test("a copy goes on where an earlier one was, and where the source has moved on", async () => {
   for (let n = 0; n < 2_000; n += 1) await source.put("long", `${n}`);
   await source.put("other", "x");
@@ -185,6 +220,16 @@ test("histories that parted ways are seen, and the target's is kept", async () =
   assert.equal((await target.head("k"))?.version, 2);
   assert.match(conflicts[0] ?? "", /^k: version 2 differs/);
   await assert.rejects(copy(sourceOf(source)), /holds something else under the key "k"/);
+});
+
+test("the same value put on both sides does not join two histories", async () => {
+  await source.put("k", "1");
+  await copy(sourceOf(source));
+  await target.put("k", "2");
+  await source.put("k", "2");
+  await source.put("k", "3");
+  await assert.rejects(copy(sourceOf(source)), /holds something else under the key "k"/);
+  assert.equal((await target.head("k"))?.version, 2);
 });
 
 /** A source that changes after some of its histories were listed, before they are read. */

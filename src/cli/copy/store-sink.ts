@@ -54,7 +54,7 @@ export class StoreSink implements Sink {
 
   async write(entries: readonly SourceEntry[]): Promise<void> {
     for (const entry of entries) {
-      if (this.#settled.has(entry.key) || this.#isThere(entry)) continue;
+      if (this.#settled.has(entry.key) || (await this.#isThere(entry))) continue;
       const full = this.#gatherer.add(entry);
       if (full !== undefined) await this.#writeNext(full);
     }
@@ -121,14 +121,30 @@ export class StoreSink implements Sink {
     );
   }
 
-  /** Whether the target has this version already; settles a key whose histories differ. */
-  #isThere(entry: SourceEntry): boolean {
-    const head = this.#heads.get(entry.key);
-    if (head === undefined || entry.version > head.version) return false;
-    if (entry.version < head.version || entry.digest === head.digest) return true;
-    this.#refuseUnlessAllowed(entry.key);
-    this.#settle(entry.key, `version ${entry.version} differs; the target's history was kept`);
+  /** Whether the target needs no more of this version; settles a key whose histories differ. */
+  async #isThere(entry: SourceEntry): Promise<boolean> {
+    const { key, version } = entry;
+    const head = this.#heads.get(key);
+    if (head === undefined) return false;
+    if (version < head.version) return true;
+    // Looked at once: what follows it can only be new.
+    this.#heads.delete(key);
+    if (version > head.version) {
+      if (version > head.version + 1) await this.#startOver(entry, head);
+      return this.#settled.has(key);
+    }
+    // The same value may have been put on both sides, at different times.
+    if (entry.digest === head.digest && entry.createdAt === head.createdAt) return true;
+    this.#refuseUnlessAllowed(key);
+    this.#settle(key, `version ${version} differs; the target's history was kept`);
     return true;
+  }
+
+  /** The source no longer has what would follow the target's earlier copy of a key. */
+  async #startOver({ key, version, createdAt }: SourceEntry, head: Head): Promise<void> {
+    if (head.createdAt <= createdAt) return this.#delete(key, head);
+    this.#refuseUnlessAllowed(key);
+    this.#settle(key, `it is newer than the source's version ${version}; it was kept`);
   }
 
   #settle(key: Key, what: string): void {
@@ -153,7 +169,10 @@ export class StoreSink implements Sink {
       deletes: [key],
       reads: [],
     };
-    await this.#options.patience.with(async () => this.#store.commit([transaction]));
+    await this.#options.patience.with(async () => {
+      const [outcome] = await this.#store.commit([transaction]);
+      if (outcome?.outcome === "failed") throw outcome.error;
+    });
   }
 
   /** Writes while the next batch is read, one batch at a time. */
@@ -185,12 +204,13 @@ export class StoreSink implements Sink {
   /** May be repeated after an unknown outcome: what is there already is left out. */
   async #commit(entries: readonly SourceEntry[]): Promise<void> {
     const outcomes = await this.#store.commit(entries.map(toTransaction));
-    const conflicts = entries.filter((_, index) => outcomes[index]?.outcome === "conflict");
     const failed = outcomes.find((outcome) => outcome.outcome === "failed");
+    // Before the conflicts: what follows a version that failed conflicts only for that reason.
+    if (failed?.outcome === "failed") throw failed.error;
+    const conflicts = entries.filter((_, index) => outcomes[index]?.outcome === "conflict");
     for (const key of new Set(conflicts.map(({ key: one }) => one))) {
       await this.#settleUnlessWritten(key, conflicts);
     }
-    if (failed?.outcome === "failed") throw failed.error;
     assertKnown(outcomes);
   }
 
