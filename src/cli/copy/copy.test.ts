@@ -333,12 +333,37 @@ test("what is no export, or not the whole of one, is refused with the line", asy
       /Line 4 .* no text "createdAt"/,
     ],
   ];
-  for (const [broken, message] of cases.filter(([one]) => one !== text)) {
-    target = await open("memory:");
-    await assert.rejects(copy(importOf(broken)), (error: unknown) => {
-      assert.ok(error instanceof StateError, String(error));
-      assert.match(error.message, message);
-      return true;
-    });
-  }
+  for (const [broken, message] of cases) await refuses(broken, message);
+});
+
+async function refuses(broken: string, message: RegExp): Promise<void> {
+  target = await open("memory:");
+  await assert.rejects(copy(importOf(broken)), (error: unknown) => {
+    assert.ok(error instanceof StateError, String(error));
+    assert.match(error.message, message);
+    return true;
+  });
+}
+
+test("an import refuses what no server could serve, or no other store could hold", async () => {
+  await source.put("k", "1", { author: "ann" });
+  const text = await exportOf(source);
+  const incarnation = /"incarnation":"([^"]*)"/.exec(text)?.[1] ?? "";
+  const time = /"createdAt":"([^"]*)"/.exec(text)?.[1] ?? "";
+  const digest = /"digest":"([^"]*)"/.exec(text)?.[1] ?? "";
+  const cases: readonly (readonly [string, string, RegExp])[] = [
+    [incarnation, "", /Line 2 .* "incarnation"/],
+    [incarnation, 'a.b\\"c', /Line 2 .* "incarnation"/],
+    [incarnation, "x".repeat(33), /Line 2 .* "incarnation"/],
+    [time, "1969-12-31T23:59:59.999Z", /Line 2 .* "createdAt"/],
+    [time, "+010000-01-01T00:00:00.000Z", /Line 2 .* "createdAt"/],
+    [digest, "0".repeat(63), /Line 2 .* "digest"/],
+    ['"version":1', `"version":${2 ** 48}`, /Line 2 .* "version"/],
+    ["ann", "a".repeat(257), /Line 3 .* "author"/],
+    ["ann", "\\ud800", /Line 3 .* "author"/],
+  ];
+  for (const [good, bad, message] of cases) await refuses(text.replaceAll(good, bad), message);
+  await source.put("k", "2");
+  const reversed = (await exportOf(source)).replace(time, "2200-01-01T00:00:00.000Z");
+  await refuses(reversed, /Line 4 .* older than version 1/);
 });

@@ -1,10 +1,27 @@
 import { isUtf8 } from "node:buffer";
 import { StateError } from "../../errors.ts";
 import { parseKey } from "../../key.ts";
+import {
+  AUTHOR_CHARS_MAX,
+  CONTENT_TYPE_CHARS_MAX,
+  INCARNATION_CHARS_MAX,
+  MESSAGE_CHARS_MAX,
+} from "../../limits.ts";
 import type { SourceEntry, SourceKey, Total } from "./source.ts";
 
 /** The first line of every export. A reader refuses another format, and a version it does not know. */
 export const HEADER = { format: "versioned-state-server-export", formatVersion: 1 } as const;
+
+/** Far beyond what any key comes to, and room for its next versions in 48 bits. */
+const VERSION_MAX = 2 ** 47;
+
+/** RFC 3339 knows four digits of a year. */
+const TIME_MAX = Date.parse("9999-12-31T23:59:59.999Z");
+
+/** What ETags can hold. */
+const INCARNATION_FORM = new RegExp(`^[\\w-]{1,${INCARNATION_CHARS_MAX}}$`);
+
+const DIGEST_FORM = /^[0-9a-f]{64}$/;
 
 /** What a line of an export says. docs/export-format.md is the reference. */
 export type Line =
@@ -108,10 +125,10 @@ function readKey(reader: LineReader): SourceKey {
   const latest = reader.object("latest");
   return {
     key: parsed.key,
-    incarnation: reader.text("incarnation"),
+    incarnation: reader.matching("incarnation", INCARNATION_FORM),
     version: latest.version("version"),
     createdAt: latest.time("createdAt"),
-    digest: latest.text("digest"),
+    digest: latest.matching("digest", DIGEST_FORM),
     // Not in the export, and of no use before the value itself is read.
     size: 0,
   };
@@ -123,11 +140,11 @@ function readEntry(reader: LineReader): Omit<SourceEntry, "key" | "incarnation">
   return {
     version: reader.version("version"),
     createdAt: reader.time("createdAt"),
-    digest: reader.text("digest"),
+    digest: reader.matching("digest", DIGEST_FORM),
     size: value.byteLength,
-    contentType: reader.optionalText("contentType"),
-    author: reader.optionalText("author"),
-    message: reader.optionalText("message"),
+    contentType: reader.shortText("contentType", CONTENT_TYPE_CHARS_MAX),
+    author: reader.shortText("author", AUTHOR_CHARS_MAX),
+    message: reader.shortText("message", MESSAGE_CHARS_MAX),
     value,
   };
 }
@@ -152,6 +169,19 @@ class LineReader {
     return this.#json[name] === undefined ? undefined : this.text(name);
   }
 
+  matching(name: string, form: RegExp): string {
+    const value = this.text(name);
+    if (form.test(value)) return value;
+    throw this.error(`has a "${name}" that no store gives`);
+  }
+
+  /** A text as long as a put may have it, and which UTF-8 can hold. */
+  shortText(name: string, charsMax: number): string | undefined {
+    const value = this.optionalText(name);
+    if (value === undefined || (value.length <= charsMax && value.isWellFormed())) return value;
+    throw this.error(`has a "${name}" over ${charsMax} characters, or not of Unicode`);
+  }
+
   number(name: string): number {
     const value = this.#json[name];
     if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
@@ -160,14 +190,14 @@ class LineReader {
 
   version(name: string): number {
     const value = this.number(name);
-    if (value > 0) return value;
-    throw this.error(`has a "${name}" of 0`);
+    if (value > 0 && value <= VERSION_MAX) return value;
+    throw this.error(`has a "${name}" that is not from 1 to ${VERSION_MAX}`);
   }
 
   time(name: string): number {
     const ms = Date.parse(this.text(name));
-    if (!Number.isNaN(ms)) return ms;
-    throw this.error(`has no time "${name}"`);
+    if (ms >= 0 && ms <= TIME_MAX) return ms;
+    throw this.error(`has no time "${name}" from 1970 to 9999`);
   }
 
   object(name: string): LineReader {

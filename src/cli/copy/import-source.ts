@@ -40,13 +40,19 @@ export class ImportSource implements Source {
     const gatherer = new Gatherer<SourceEntry>();
     for (const { info, after } of wanted) {
       let last = 0;
+      let lastCreatedAt = 0;
       for (let line = await this.#peek(); line?.kind === "entry"; line = await this.#peek()) {
         await this.#take();
         const entry = { ...line.entry, key: info.key, incarnation: info.incarnation };
         if (last !== 0 && entry.version !== last + 1) {
           throw formatError(this.#number, `has version ${entry.version} after version ${last}`);
         }
+        // Reads as of a time halve a history, so its times may not decrease.
+        if (entry.createdAt < lastCreatedAt) {
+          throw formatError(this.#number, `is older than version ${last}, which comes before it`);
+        }
         last = entry.version;
+        lastCreatedAt = entry.createdAt;
         const full = entry.version > after ? gatherer.add(checkDigest(entry)) : undefined;
         if (full !== undefined) yield { entries: full, gone: [] };
       }
