@@ -14,12 +14,12 @@ export async function run({ args, settings }: Invocation): Promise<number> {
   try {
     return await runCopy({
       source: new StoreSource(source, new Patience(settings.connectTimeoutMs, systemClock)),
-      makeSink: ({ progress, note }) =>
+      makeSink: ({ progress, leaveOut }) =>
         Promise.resolve(
           new ExportSink({
             write,
             onWritten: (entries) => progress.add(entries),
-            onAbandoned: (key) => note(key, "kept changing; it was left out"),
+            onAbandoned: (key) => leaveOut(key, "kept changing; it was left out"),
           }),
         ),
       verb: "Exported",

@@ -17,7 +17,7 @@ export async function run({ args, settings }: Invocation): Promise<number> {
     const lines = new ImportSource(process.stdin);
     return await runCopy({
       source: first === undefined || settings.intoExisting ? lines : startingWith(lines, first),
-      makeSink: ({ patience, progress, note }) =>
+      makeSink: ({ patience, progress, note, leaveOut }) =>
         Promise.resolve(
           new StoreSink(target, {
             patience,
@@ -26,6 +26,7 @@ export async function run({ args, settings }: Invocation): Promise<number> {
             onWritten: (entries) => progress.add(entries),
             onPresent: (versions) => progress.skip(versions),
             onConflict: note,
+            onLeftOut: leaveOut,
           }),
         ),
       verb: "Imported",

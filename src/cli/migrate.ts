@@ -23,7 +23,7 @@ export async function run({ args, settings }: Invocation): Promise<number> {
       if (!isEmpty && !settings.intoExisting) await assertPartOf(source, target);
       return await runCopy({
         source: new StoreSource(source, new Patience(settings.connectTimeoutMs, systemClock)),
-        makeSink: ({ patience, progress, note }) =>
+        makeSink: ({ patience, progress, note, leaveOut }) =>
           Promise.resolve(
             new StoreSink(target, {
               patience,
@@ -32,6 +32,7 @@ export async function run({ args, settings }: Invocation): Promise<number> {
               onWritten: (entries) => progress.add(entries),
               onPresent: (versions) => progress.skip(versions),
               onConflict: note,
+              onLeftOut: leaveOut,
             }),
           ),
         verb: "Copied",

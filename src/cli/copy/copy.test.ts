@@ -43,6 +43,7 @@ async function copy(
     onWritten: (entries) => (written += entries.length),
     onPresent: () => {},
     onConflict: (key, what) => conflicts.push(`${key}: ${what}`),
+    onLeftOut: (key, what) => conflicts.push(`${key}: ${what}`),
   });
   await copyAll(from, sink, never);
   return written;
@@ -172,6 +173,7 @@ test("a copy goes on where an earlier one was, and where the source has moved on
     onWritten: () => interrupted.abort(),
     onPresent: () => {},
     onConflict: () => {},
+    onLeftOut: () => {},
   });
   await assert.rejects(copyAll(from, sink, interrupted.signal), { name: "AbortError" });
   const head = await target.head("long");

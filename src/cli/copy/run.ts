@@ -14,6 +14,8 @@ export interface Report {
   readonly patience: Patience;
   /** Says one line about one key. */
   readonly note: (key: Key, what: string) => void;
+  /** The same of a key that is not copied and should have been: the exit code then tells, too. */
+  readonly leaveOut: (key: Key, what: string) => void;
 }
 
 export interface CopyParts {
@@ -43,13 +45,18 @@ export async function runCopy({ source, makeSink, verb, settings }: CopyParts): 
     draw: screen.isTerminal ? (line) => screen.draw(line) : undefined,
   });
   let notes = 0;
+  let leftOut = 0;
   const note = (key: Key, what: string): void => {
     notes += 1;
     screen.print(`${JSON.stringify(key)}: ${what}.`);
   };
+  const leaveOut: Report["leaveOut"] = (key, what) => {
+    leftOut += 1;
+    note(key, what);
+  };
   try {
     const patience = new Patience(settings.connectTimeoutMs, systemClock);
-    const sink = await makeSink({ progress, patience, note });
+    const sink = await makeSink({ progress, patience, note, leaveOut });
     await Promise.race([copyAll(source, sink, stop.signal), stopped]);
   } catch (error) {
     screen.clear();
@@ -58,7 +65,9 @@ export async function runCopy({ source, makeSink, verb, settings }: CopyParts): 
     return 128 + constants.signals[stop.signal.reason as "SIGINT" | "SIGTERM"];
   }
   screen.print(progress.summary(verb) + (notes === 0 ? "" : ` ${notes} keys are named above.`));
-  return 0;
+  if (leftOut === 0) return 0;
+  screen.print(`Left out: ${leftOut} of them. The same command again tries them again.`);
+  return 1;
 }
 
 /** Standard error: lines that stay, and on a terminal one that is drawn over. */

@@ -17,6 +17,8 @@ export interface StoreSinkOptions {
   readonly onPresent: (versions: number) => void;
   /** Called for each key that the target held otherwise, with what was done about it. */
   readonly onConflict: (key: Key, what: string) => void;
+  /** Called for each key that is not copied, or not to its end, because somebody writes to it. */
+  readonly onLeftOut: (key: Key, what: string) => void;
 }
 
 type Head = Exclude<ReadResult, "trimmed" | undefined>;
@@ -70,7 +72,7 @@ export class StoreSink implements Sink {
   }
 
   abandon(key: Key): void {
-    this.#options.onConflict(key, "kept changing in the source; it was left out");
+    this.#options.onLeftOut(key, "kept changing in the source; it was left out");
   }
 
   async end(): Promise<void> {
@@ -221,7 +223,9 @@ export class StoreSink implements Sink {
     const last = mine.at(-1);
     const isWritten =
       last !== undefined && head?.incarnation === last.incarnation && head.version >= last.version;
-    if (!isWritten) this.#settle(key, "someone else wrote it in the target meanwhile; left alone");
+    if (isWritten) return;
+    this.#settled.add(key);
+    this.#options.onLeftOut(key, "someone else wrote it in the target meanwhile; left alone");
   }
 }
 

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseKey } from "../../key.ts";
+import { parseCommandLine } from "../parse.ts";
+import { ExportSink } from "./export-sink.ts";
+import { runCopy } from "./run.ts";
+import type { Source, SourceKey } from "./source.ts";
+
+/** A source with one key, which is another one each time that its versions are read. */
+function everChanging(): Source {
+  const parsed = parseKey("restless");
+  assert.ok(parsed.ok);
+  const { key } = parsed;
+  const info: SourceKey = {
+    key,
+    incarnation: "first",
+    version: 1,
+    createdAt: 0,
+    digest: "0".repeat(64),
+    size: 0,
+  };
+  return {
+    total: () => Promise.resolve(undefined),
+    async *pages() {
+      yield Promise.resolve([info]);
+    },
+    async *entries(wanted) {
+      if (wanted.length > 0) yield Promise.resolve({ entries: [], gone: [key] });
+    },
+    again: () => Promise.resolve([info]),
+  };
+}
+
+test("a copy that had to leave a key out does not end with 0", async () => {
+  const parsed = parseCommandLine(["export", "sqlite:source.db"], {});
+  assert.equal(parsed.kind, "run");
+  const written: string[] = [];
+  const code = await runCopy({
+    source: everChanging(),
+    makeSink: ({ leaveOut }) =>
+      Promise.resolve(
+        new ExportSink({
+          write: (text) => Promise.resolve(void written.push(text)),
+          onWritten: () => {},
+          onAbandoned: (key) => leaveOut(key, "kept changing; it was left out"),
+        }),
+      ),
+    verb: "Exported",
+    settings: parsed.settings,
+  });
+  assert.equal(code, 1);
+  assert.match(written.join(""), /"keys":0/);
+});
