@@ -5,6 +5,7 @@ import type { FastifyInstance } from "fastify";
 import { StateError } from "../errors.ts";
 import { methodNotAllowed, methodsAt } from "./allow.ts";
 import { send, type Answer } from "./answer.ts";
+import { Arrivals } from "./arrivals.ts";
 import { Exchange, type ServerContext } from "./exchange.ts";
 import { FailureLog } from "./failure-log.ts";
 import { overloaded } from "./load.ts";
@@ -24,6 +25,7 @@ export class Dispatcher {
   readonly #logsRequests: boolean;
   readonly #failures: FailureLog;
   readonly #refusals: Refusals;
+  readonly #arrivals: Arrivals;
   readonly #turns: Turns;
 
   constructor(context: ServerContext, options: { readonly logsRequests: boolean }) {
@@ -31,11 +33,13 @@ export class Dispatcher {
     this.#logsRequests = options.logsRequests;
     this.#failures = new FailureLog(context);
     this.#refusals = new Refusals(context.clock);
-    this.#turns = new Turns(context.limits.pipelinedMax);
+    this.#arrivals = new Arrivals(context.clock);
+    this.#turns = new Turns(context.limits.pipelinedMax, context.loopTime);
   }
 
   /** Gives the router every route, and an answer for what matches none. */
   mount(app: FastifyInstance, routes: readonly Route[]): void {
+    app.server.on("connection", () => this.#arrivals.connected());
     for (const route of routes) {
       const run = this.#runner(route);
       app.route({
@@ -76,7 +80,8 @@ export class Dispatcher {
         (error: unknown) => this.#fail(exchange, route, error),
       );
     };
-    return (request, response) => this.#turns.take(request, response, run);
+    const inTurn: Run = (request, response) => this.#turns.take(request, response, run);
+    return (request, response) => this.#arrivals.take(request, response, inTurn);
   }
 
   async #refuse({ socket }: IncomingMessage): Promise<never> {

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { test } from "node:test";
+import { Worker } from "node:worker_threads";
+
+import { systemClock } from "../telemetry/clock.ts";
+import { Arrivals } from "./arrivals.ts";
+
+const CONNECTIONS = 60;
+
+/** Opens all connections, says so, and from then on asks again on each whenever it is answered. */
+const CLIENT = `
+  const { connect } = require("node:net");
+  const { workerData: { port, connected, count } } = require("node:worker_threads");
+  const request = "GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n";
+  let open = 0;
+  for (let index = 0; index < count; index += 1) {
+    const socket = connect(port, "127.0.0.1", () => socket.write(request, () => {
+      open += 1;
+      if (open < count) return;
+      Atomics.store(connected, 0, 1);
+      Atomics.notify(connected, 0);
+    }));
+    socket.on("data", () => socket.write(request));
+    socket.on("error", () => {});
+  }
+`;
+
+test("connections are taken in while others are busy", async () => {
+  const heard = new Set<Socket>();
+  let served = 0;
+  let servedAtLast: number | undefined;
+  const serve: RequestListener = (request, response) => {
+    const end = performance.now() + 2;
+    while (performance.now() < end);
+    served += 1;
+    heard.add(request.socket);
+    if (heard.size === CONNECTIONS) servedAtLast ??= served;
+    response.end();
+  };
+  const arrivals = new Arrivals(systemClock);
+  const server = createServer((request, response) => arrivals.take(request, response, serve));
+  server.on("connection", () => arrivals.connected());
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+
+  const { port } = server.address() as AddressInfo;
+  const connected = new Int32Array(new SharedArrayBuffer(4));
+  const workerData = { port, connected, count: CONNECTIONS };
+  const client = new Worker(CLIENT, { eval: true, workerData });
+  // This thread stands still until all have connected and asked: none has been taken in by then.
+  Atomics.wait(connected, 0, 0);
+  while (servedAtLast === undefined) await once(server, "request");
+  await client.terminate();
+  server.closeAllConnections();
+  server.close();
+
+  // Served as they are read, it is some 1,800: one more connection each time that all are served.
+  assert.ok(servedAtLast < 5 * CONNECTIONS, `${servedAtLast} were served before the last one`);
+});
+
+test("what waits is served in order, but not what belongs to a connection that is gone", async () => {
+  const arrivals = new Arrivals(systemClock);
+  const served: number[] = [];
+  const offer = (number: number, destroyed = false): void =>
+    arrivals.take({} as never, { destroyed } as never, () => served.push(number));
+  offer(1);
+  arrivals.connected();
+  offer(2);
+  offer(3, true);
+  offer(4);
+  assert.deepEqual(served, [1], "those that come after a connection wait");
+  while (served.length < 3) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(served, [1, 2, 4]);
+});
