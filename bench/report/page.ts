@@ -70,8 +70,8 @@ How to read it:
   that ours answered and keeps nothing, measured in turns with it, round by round.
 - Each load first runs for a second that is not counted, the first GETs and PUTs for four: until the
   compiler of the JavaScript engine has come to rest.
-- Before each round the run waits until all that it has started is at rest, for 20 seconds at most: what a back
-  end leaves for later, such as a checkpoint, does not fall on whoever is measured next.
+- Before each round the run waits until all that it has started is at rest, for 20 seconds at most:
+  what a back end leaves for later, such as a checkpoint, does not fall on whoever is measured next.
 - wrk sends the next request of a connection when the one before is answered. Its latencies are those of a
   busy server, not of a given rate of requests.
 - Every answer above 399, every broken connection and every timeout fails the run where it is ours. While
