@@ -66,14 +66,19 @@ const TLS_MESSAGE =
   "The store and the database can't agree on TLS. Check the certificate, its host name and the " +
   `"ssl" option.`;
 
+/** What our own check fails with that a head is what the plan was made from. */
+const OUT_OF_RANGE = 1690;
+
+const DUPLICATE = 1062;
+
 /** Errors after which the same transaction, under the same commit id, is worth running again. */
 const RETRYABLE: ReadonlySet<number> = new Set([
   1020, // MariaDB: record has changed since last read
-  1062, // duplicate entry: another process created the key, or has used the request id
+  DUPLICATE, // duplicate entry: another process created the key, or has used the request id
   1180, // error during commit
   1205, // lock wait timeout
   1213, // deadlock, and Galera's lost certification
-  1690, // our own check that a head is what the plan was made from
+  OUT_OF_RANGE,
   8002, // TiDB: write conflict
   8022, // TiDB: commit failed
   9007, // TiDB: write conflict
@@ -96,6 +101,12 @@ export function serverErrorNumber(error: unknown): number | undefined {
   const { errno, sqlState } = error as { errno?: unknown; sqlState?: unknown };
   // Only what came in an error packet has an SQL state; a socket's error has a negative `errno`.
   return typeof errno === "number" && typeof sqlState === "string" ? errno : undefined;
+}
+
+/** Another was faster: a head is not as it was thought to be, or somebody else has created it. */
+export function isOvertaken(error: unknown): boolean {
+  const number = serverErrorNumber(error);
+  return number === OUT_OF_RANGE || number === DUPLICATE;
 }
 
 /** The server, or the way to it, refused this statement alone; the transaction may be run again. */
@@ -121,7 +132,7 @@ export function isMissingTable(error: unknown): boolean {
 }
 
 export function isDuplicate(error: unknown): boolean {
-  return serverErrorNumber(error) === 1062;
+  return serverErrorNumber(error) === DUPLICATE;
 }
 
 /** The driver's own codes for what is wrong with TLS; no server has answered yet. */

@@ -12,8 +12,15 @@ import {
   planBatch,
   type BatchPlan,
 } from "./batch.ts";
-import { ConnectError, isDuplicate, isRetryable, mayHaveCommitted } from "./classify.ts";
+import {
+  ConnectError,
+  isDuplicate,
+  isOvertaken,
+  isRetryable,
+  mayHaveCommitted,
+} from "./classify.ts";
 import { inTransaction, type Database } from "./database.ts";
+import { GuessRecord } from "./guess-record.ts";
 import type { Guess, LatestCache } from "./latest-cache.ts";
 import { commitIdStatement, forgetRequests, lockBatch, type LockedState } from "./lock.ts";
 import type { DeletedLife } from "./sweep.ts";
@@ -27,11 +34,18 @@ import { toPackets, writeStatements, type Statement } from "./write-statements.t
 /** Attempts at one batch that others keep getting in the way of. */
 const ATTEMPTS_MAX = 6;
 
+/** Attempts that follow at once on those that others were faster than. */
+const PROMPT_ATTEMPTS_MAX = 4;
+
 /** Longest wait before another attempt, in milliseconds; the wait is random, so that rivals part. */
 const RETRY_WAIT_MS = 20;
 
 /** The same, while the database is away. */
 const RECONNECT_WAIT_MS = 150;
+
+const BEGIN: readonly string[] = ["START TRANSACTION"];
+/** Beginning a transaction commits one that is still open, so that one has to be ended first. */
+const BEGIN_ANEW: readonly string[] = ["ROLLBACK", ...BEGIN];
 
 /** One batch on its way, over all its attempts. */
 interface Job {
@@ -40,6 +54,8 @@ interface Job {
   /** The same for every attempt: the database takes it once. */
   readonly id: string;
   readonly deadline: number;
+  /** How many have begun. */
+  attempts: number;
   /** What attempts would have answered whose COMMIT was sent and never answered, by attempt. */
   readonly unanswered: Map<number, BatchPlan>;
 }
@@ -61,6 +77,7 @@ export interface CommitParts {
  */
 export class Committer {
   readonly #parts: CommitParts;
+  readonly #guesses = new GuessRecord();
 
   constructor(parts: CommitParts) {
     this.#parts = parts;
@@ -76,31 +93,34 @@ export class Committer {
       keys: keysOfBatch(transactions),
       id: this.#newId(),
       deadline,
+      attempts: 0,
       unanswered: new Map(),
     };
-    for (let attempt = 1; ; attempt += 1) {
+    for (;;) {
       try {
-        return await this.#attempt(job, attempt);
+        return await this.#attempt(job);
       } catch (error) {
         this.#parts.cache.forget(job.keys);
-        if (!this.#isWorthAnother(job, attempt, error)) {
+        if (!this.#isWorthAnother(job, error)) {
           throw this.#parts.database.fail(
             error,
             job.unanswered.size > 0 ? "unknown" : "no",
             deadline,
           );
         }
+        // Whoever was faster has committed, so nobody need be waited for.
+        if (isOvertaken(error) && job.attempts < PROMPT_ATTEMPTS_MAX) continue;
         const isAway = error instanceof ConnectError;
         await sleep(randomInt(1, isAway ? RECONNECT_WAIT_MS : RETRY_WAIT_MS));
       }
     }
   }
 
-  #isWorthAnother(job: Job, attempt: number, error: unknown): boolean {
+  #isWorthAnother(job: Job, error: unknown): boolean {
     if (this.#parts.database.clock.monotonic() >= job.deadline) return false;
     // To learn what became of a lost commit, a database that is away is waited for.
     if (error instanceof ConnectError) return job.unanswered.size > 0;
-    return isRetryable(error) && (attempt < ATTEMPTS_MAX || job.unanswered.size > 0);
+    return isRetryable(error) && (job.attempts < ATTEMPTS_MAX || job.unanswered.size > 0);
   }
 
   /**
@@ -112,15 +132,20 @@ export class Committer {
     return time.toString(16).padStart(12, "0") + randomDigits();
   }
 
-  #attempt(job: Job, attempt: number): Promise<readonly Outcome[]> {
+  #attempt(job: Job): Promise<readonly Outcome[]> {
     const { database, cache } = this.#parts;
     return database.options.writers.use(job.deadline, (session) =>
-      inTransaction(session, job.deadline, () => {
-        const canGuess = attempt === 1 && job.transactions.every(isPutsOnly);
+      inTransaction(session, job.deadline, async () => {
+        const canGuess =
+          job.attempts === 0 && this.#guesses.areGood && job.transactions.every(isPutsOnly);
         const guess = canGuess ? cache.getAll(job.keys) : undefined;
-        return guess === undefined
-          ? this.#locked(session, job, attempt)
-          : this.#guessed(session, job, guess);
+        if (guess === undefined) return this.#locked(session, job, BEGIN);
+        try {
+          return await this.#guessed(session, job, guess);
+        } catch (error) {
+          if (!isOvertaken(error)) throw error;
+        }
+        return this.#locked(session, job, BEGIN_ANEW);
       }),
     );
   }
@@ -134,8 +159,9 @@ export class Committer {
     const plan = planBatch(job.transactions, state, now);
     // A conflict with what is only thought to be there proves nothing.
     const isSure = plan.outcomes.every(({ outcome }) => outcome === "committed");
-    if (!isSure) return this.#locked(session, job, 1);
+    if (!isSure) return this.#locked(session, job, BEGIN);
     const { tables } = this.#parts.database;
+    const attempt = nextAttempt(job);
     const writes = writeStatements(plan, {
       tables,
       before,
@@ -144,17 +170,18 @@ export class Committer {
       placeholders: [],
       now,
       stamp: stampOf(job),
-      check: (affected) => commitIdStatement(tables, job.id, { number: 1, affected }),
+      check: (affected) => commitIdStatement(tables, job.id, { number: attempt, affected }),
     });
-    const statements = ["START TRANSACTION", ...writes];
-    await this.#send(session, job, { attempt: 1, plan, statements });
+    await this.#send(session, job, { attempt, plan, statements: [...BEGIN, ...writes] });
+    this.#guesses.learn(true);
     this.#remember(job, heads, plan);
     return plan.outcomes;
   }
 
   /** Locks and reads, plans, and writes: two round trips. */
-  async #locked(session: Session, job: Job, attempt: number): Promise<readonly Outcome[]> {
+  async #locked(session: Session, job: Job, begin: readonly string[]): Promise<readonly Outcome[]> {
     const { database } = this.#parts;
+    const attempt = nextAttempt(job);
     const { tables, clock } = database;
     const now = clock.now();
     let state: LockedState;
@@ -162,7 +189,7 @@ export class Committer {
       state = await lockBatch(session, {
         transactions: job.transactions,
         tables,
-        first: ["START TRANSACTION", commitIdStatement(tables, job.id, { number: attempt })],
+        first: [...begin, commitIdStatement(tables, job.id, { number: attempt })],
         holdAbsent: attempt > 2 || job.transactions.some(needsHeldAbsence),
         now,
         deadline: job.deadline,
@@ -172,7 +199,8 @@ export class Committer {
       if (isDuplicate(error)) return this.#outcomeOf(session, job);
       throw error;
     }
-    if (state.uncleared.length > 0) return this.#clearFirst(session, job, state, attempt);
+    if (state.uncleared.length > 0) return this.#clearFirst(session, job, state);
+    this.#compare(job.keys, state.heads);
     const before = new Map(state.heads);
     const plan = planBatch(job.transactions, state, now);
     if (plan.writes.length === 0 && plan.remember.length === 0) {
@@ -198,6 +226,24 @@ export class Committer {
     await this.#send(session, job, { attempt, plan, statements });
     this.#remember(job, heads, plan);
     return plan.outcomes;
+  }
+
+  /** Learns from heads that are locked whether guesses would have been right. */
+  #compare(keys: readonly Key[], heads: Heads): void {
+    const { cache } = this.#parts;
+    let isKnown = true;
+    const wrong: Key[] = [];
+    for (const key of keys) {
+      const guess = cache.get(key)?.head;
+      const head = heads.get(key);
+      if (guess === undefined) isKnown = false;
+      else if (guess.version !== head?.version || guess.incarnation !== head.incarnation) {
+        wrong.push(key);
+      }
+    }
+    cache.forget(wrong);
+    if (wrong.length > 0) this.#guesses.learn(false);
+    else if (isKnown) this.#guesses.learn(true);
   }
 
   /** From the moment the packet with COMMIT is sent, only its answer tells whether it was carried out. */
@@ -251,12 +297,7 @@ export class Committer {
   }
 
   /** An imported incarnation may have been here before, and some of its versions still be. */
-  async #clearFirst(
-    session: Session,
-    job: Job,
-    state: LockedState,
-    attempt: number,
-  ): Promise<readonly Outcome[]> {
+  async #clearFirst(session: Session, job: Job, state: LockedState): Promise<readonly Outcome[]> {
     await session.run(["ROLLBACK"], job.deadline);
     for (const life of state.uncleared) {
       while (await this.#parts.clear(session, life, job.deadline)) {
@@ -268,7 +309,7 @@ export class Committer {
         }
       }
     }
-    return this.#locked(session, job, attempt);
+    return this.#locked(session, job, BEGIN);
   }
 
   /** One statement is one moment, so nothing need be locked. */
@@ -290,6 +331,11 @@ export class Committer {
       return planBatch(transactions, state, database.clock.now()).outcomes;
     });
   }
+}
+
+function nextAttempt(job: Job): number {
+  job.attempts += 1;
+  return job.attempts;
 }
 
 /** 20 hexadecimal digits, all random: of a UUID, the fixed bits stand in the middle. */
