@@ -7,15 +7,20 @@ const BATCH_ITEMS = 1000;
 /** A change without its place, which is its index: what is kept of every write is kept small. */
 type Unplaced = Omit<Change, "partition" | "position">;
 
+/** `committedAt` only where it is not `at`: an import keeps the time that it had elsewhere. */
+interface Kept extends Unplaced {
+  readonly committedAt?: number;
+}
+
 /** The changes of a memory store, in one partition, numbered from 1. */
 export class MemoryFeed {
   /** Holds the changes numbered `#trimmed + 1` and up. */
-  readonly #changes: Unplaced[] = [];
+  readonly #changes: Kept[] = [];
   #trimmed = 0;
   readonly #waiting = new Set<() => void>();
 
-  append(change: Unplaced): void {
-    this.#changes.push(change);
+  append(change: Unplaced, committedAt: number): void {
+    this.#changes.push(change.at === committedAt ? change : { ...change, committedAt });
   }
 
   /** Wakes the followers; called once a whole batch has been applied. */
@@ -25,7 +30,7 @@ export class MemoryFeed {
   }
 
   trimBefore(time: number): void {
-    const kept = this.#changes.findIndex((change) => change.at >= time);
+    const kept = this.#changes.findIndex(({ at, committedAt = at }) => committedAt >= time);
     const count = kept === -1 ? this.#changes.length : kept;
     this.#changes.splice(0, count);
     this.#trimmed += count;
@@ -40,7 +45,8 @@ export class MemoryFeed {
     while (!signal.aborted) {
       if (position < this.#trimmed) throw expired();
       const start = position - this.#trimmed;
-      const changes = this.#changes.slice(start, start + BATCH_ITEMS).map((change): Change => {
+      const changes = this.#changes.slice(start, start + BATCH_ITEMS).map((kept): Change => {
+        const { committedAt, ...change } = kept;
         position += 1;
         return { ...change, partition: 0, position: toPosition(position) };
       });

@@ -95,8 +95,7 @@ class MemoryStore implements Store {
     if (log === undefined) return undefined;
     const found = select === "latest" ? log.entries.at(-1) : findInLog(log, select);
     if (found === undefined || found === "trimmed") return found;
-    // A copy, so that a caller who writes into it does not change the past.
-    return { ...found, value: value ? Buffer.from(found.value) : undefined };
+    return value ? copyOf(found) : { ...found, value: undefined };
   }
 
   async commit(transactions: readonly Transaction[]): Promise<readonly Outcome[]> {
@@ -110,7 +109,7 @@ class MemoryStore implements Store {
   #commitOne(transaction: Transaction, heads: Heads): Outcome {
     const now = this.#clock.now();
     const { request } = transaction;
-    const reads = transaction.reads.map((key) => this.#logs.get(key)?.entries.at(-1));
+    const reads = transaction.reads.map((key) => copyOf(this.#logs.get(key)?.entries.at(-1)));
     const remembered = request && this.#requests.get(request.id);
     if (request !== undefined && remembered !== undefined && remembered.expiresAt > now) {
       if (remembered.fingerprint !== request.fingerprint) return { outcome: "request-reused" };
@@ -120,7 +119,7 @@ class MemoryStore implements Store {
     for (const key of keysOf(transaction)) heads.set(key, this.#logs.get(key)?.head);
     const planned = plan(transaction, heads, now);
     if (planned.outcome === "conflict") return planned;
-    for (const write of planned.writes) this.#apply(write);
+    for (const write of planned.writes) this.#apply(write, now);
     const outcome = committed(planned, reads);
     if (request !== undefined) {
       const expiresAt = now + REQUEST_ID_TTL_MS;
@@ -135,13 +134,13 @@ class MemoryStore implements Store {
     return outcome;
   }
 
-  #apply(write: Write): void {
+  #apply(write: Write, now: number): void {
     if (write.kind === "delete") {
       const { key, head, at } = write;
       this.#logs.delete(key);
       this.#order.delete(key);
       const { incarnation, version } = head;
-      this.#feed.append({ key, incarnation, version, deleted: true, at });
+      this.#feed.append({ key, incarnation, version, deleted: true, at }, now);
       return;
     }
     const { put, entry } = write;
@@ -158,7 +157,7 @@ class MemoryStore implements Store {
       log.head = { incarnation, version, createdAt, firstVersion: log.head.firstVersion };
       log.entries.push(stored);
     }
-    this.#feed.append({ key: put.key, incarnation, version, deleted: false, at: createdAt });
+    this.#feed.append({ key: put.key, incarnation, version, deleted: false, at: createdAt }, now);
   }
 
   async history(key: Key, page: HistoryPage): Promise<readonly EntryInfo[]> {
@@ -230,6 +229,11 @@ class MemoryStore implements Store {
   #assertOpen(): void {
     if (this.#closing.signal.aborted) throw closedError();
   }
+}
+
+/** A caller who writes into a copy does not change the past. */
+function copyOf<Kept extends Entry | undefined>(entry: Kept): Kept {
+  return entry && { ...entry, value: Buffer.from(entry.value) };
 }
 
 function findInLog(log: Log, select: Exclude<Select, "latest">): Entry | "trimmed" | undefined {
