@@ -1,6 +1,6 @@
 import { StateError } from "../../errors.ts";
 import type { Change, ChangeBatch, Cursor } from "../../store.ts";
-import { fromPosition, toPosition } from "../shared/position.ts";
+import { parsePosition, toPosition } from "../shared/position.ts";
 
 const BATCH_ITEMS = 1000;
 
@@ -37,7 +37,9 @@ export class MemoryFeed {
   }
 
   async *follow(after: Cursor | "now", signal: AbortSignal): AsyncGenerator<ChangeBatch> {
-    let position = after === "now" ? this.#last() : fromPosition(after[0] ?? "");
+    let position = after === "now" ? this.#last() : (parsePosition(after[0] ?? "") ?? Infinity);
+    // A cursor of another life of this store may be ahead of it, and would wait for ever.
+    if (position > this.#last()) throw expired();
     let announced = false;
     // One listener for the follower's life: one for each wait would pile up on the signal.
     let wake = (): void => {};

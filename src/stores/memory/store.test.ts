@@ -58,3 +58,12 @@ test("the feed keeps an import for as long as any change, however old what was i
   }
   await store.close();
 });
+
+test("a position that this feed never gave is refused, and holds nothing up", async () => {
+  const store = await openMemory();
+  for (const position of ["-", ".", "bad", "zzzzzzzzzzz"]) {
+    const batches = store.changes([position], AbortSignal.timeout(5_000))[Symbol.asyncIterator]();
+    await assert.rejects(batches.next(), { code: "cursor_expired" }, position);
+  }
+  await store.close();
+});

@@ -3,7 +3,7 @@ import { StateError } from "../../errors.ts";
 import type { Key } from "../../key.ts";
 import type { Change, ChangeBatch, Cursor } from "../../store.ts";
 import type { Clock } from "../../telemetry/clock.ts";
-import { fromPosition, toPosition } from "../shared/position.ts";
+import { fromPosition, parsePosition, toPosition } from "../shared/position.ts";
 import type { Bell } from "./bell.ts";
 import { ByteReader } from "./bytes.ts";
 import { classify } from "./classify.ts";
@@ -127,8 +127,7 @@ export class Feed {
       partitions.map(async (partition, index) => ({
         index,
         partition,
-        position:
-          after === "now" ? await this.#findEnd(partition) : fromPosition(after[index] ?? ""),
+        position: after === "now" ? await this.#findEnd(partition) : fromCursor(after[index] ?? ""),
         seen: undefined,
         session: undefined,
       })),
@@ -202,6 +201,13 @@ export class Feed {
     if (last !== undefined) place.position = fromPosition(last.position);
     return { changes, hasMore: more === 1 };
   }
+}
+
+/** A cursor that is not of this store has expired too. */
+function fromCursor(position: string): number {
+  const number = parsePosition(position);
+  if (number === undefined) throw expired();
+  return number;
 }
 
 /** The changes of a stream entry that come after a place. They are dense, or the feed has a hole. */

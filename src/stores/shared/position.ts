@@ -10,3 +10,8 @@ export function toPosition(sequence: number): string {
 export function fromPosition(position: string): number {
   return position === "" ? 0 : Number.parseInt(position, 36);
 }
+
+/** The same, and undefined for what no {@link toPosition} made: a cursor comes from callers. */
+export function parsePosition(position: string): number | undefined {
+  return position === "" || /^[0-9a-z]{11}$/.test(position) ? fromPosition(position) : undefined;
+}

@@ -4,7 +4,7 @@ import { StateError } from "../../errors.ts";
 import type { Change, ChangeBatch, Cursor } from "../../store.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { closedError } from "../shared/closed.ts";
-import { fromPosition, toPosition } from "../shared/position.ts";
+import { parsePosition, toPosition } from "../shared/position.ts";
 import { classify } from "./classify.ts";
 import type { ChangeRow, FeedPage } from "./reader.ts";
 
@@ -144,8 +144,9 @@ function toChange([sequence, key, incarnation, version, deleted, at]: ChangeRow)
 
 /** A cursor that is not of this store, such as one from before a migration, has expired too. */
 function fromCursor([position = ""]: Cursor): number {
-  if (position !== "" && !/^[0-9a-z]{11}$/.test(position)) throw expired();
-  return fromPosition(position);
+  const sequence = parsePosition(position);
+  if (sequence === undefined) throw expired();
+  return sequence;
 }
 
 function expired(): StateError {
