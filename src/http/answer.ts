@@ -1,11 +1,22 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 
+import type { BodyPace } from "./body-pace.ts";
+
+/** What is sent of an answer, whole or in pieces. */
+export type AnswerBody = string | Uint8Array | readonly Uint8Array[];
+
 /** What a route answers: plain data, so that a route can be tested without a socket. */
 export interface Answer {
   readonly status: number;
   readonly headers: Record<string, string | number>;
   /** Empty for none. Of a HEAD, it is left out when sent. */
-  readonly body: string | Uint8Array;
+  readonly body: AnswerBody;
+}
+
+export function bytesOf(body: AnswerBody): number {
+  if (typeof body === "string") return Buffer.byteLength(body);
+  if (body instanceof Uint8Array) return body.byteLength;
+  return body.reduce((sum, piece) => sum + piece.byteLength, 0);
 }
 
 export const JSON_TYPE = "application/json";
@@ -31,6 +42,7 @@ export interface SendOptions {
   /** The connection ends after this answer. */
   readonly isLast: boolean;
   readonly lingerMs: number;
+  readonly bodyPace: BodyPace;
 }
 
 export function send(
@@ -41,7 +53,7 @@ export function send(
 ): void {
   if (response.destroyed || response.headersSent) return;
   const { status, headers, body } = answer;
-  const length = typeof body === "string" ? Buffer.byteLength(body) : body.byteLength;
+  const length = bytesOf(body);
   // A HEAD that did not read the value knows its length better, or not at all.
   if (length > 0 || (request.method !== "HEAD" && status !== 304)) {
     headers["Content-Length"] = length;
@@ -49,8 +61,17 @@ export function send(
   const lingers = !request.complete && hasLongRest(request);
   if (options.isLast || lingers) headers["Connection"] = "close";
   response.writeHead(status, headers);
-  if (lingers) endAfterBody(request, response, { body, lingerMs: options.lingerMs });
-  else response.end(body);
+  if (!lingers && (typeof body === "string" || body instanceof Uint8Array)) {
+    response.end(body);
+    return;
+  }
+  // Corked, all pieces go in one system call.
+  response.cork();
+  const pieces = typeof body === "string" || body instanceof Uint8Array ? [body] : body;
+  for (const piece of pieces) response.write(piece);
+  response.uncork();
+  if (lingers) endAfterBody(request, response, options);
+  else response.end();
 }
 
 /** Whether more of the body is to come than is worth reading for the sake of the connection. */
@@ -61,16 +82,14 @@ function hasLongRest({ headers }: IncomingMessage): boolean {
 }
 
 /**
- * Sends the whole answer now, and closes when the client has sent its body or had time to notice.
- * Closing at once, with bytes unread, would reset the connection, and clients that send first and
- * read later would lose the answer.
+ * Closes when the client has sent its body or had time to notice the answer. Closing at once, with
+ * bytes unread, would reset the connection, and clients that send first and read later would lose it.
  */
 function endAfterBody(
   request: IncomingMessage,
   response: ServerResponse,
-  { body, lingerMs }: { readonly body: string | Uint8Array; readonly lingerMs: number },
+  { lingerMs, bodyPace }: SendOptions,
 ): void {
-  response.write(body);
   const timer = setTimeout(end, lingerMs);
   function end(): void {
     clearTimeout(timer);
@@ -78,5 +97,6 @@ function endAfterBody(
   }
   request.once("end", end);
   request.once("close", end);
+  request.on("data", () => bodyPace.pause(request));
   request.resume();
 }

@@ -5,6 +5,9 @@ import { overloaded } from "./load.ts";
 
 const NO_BYTES = Buffer.alloc(0);
 
+/** A body that is longer than this is read in pieces: it takes several turns of the event loop anyway. */
+const PACED_FROM_BYTES = 256 * 1024;
+
 /**
  * Reads the body of a request whole, whatever its Content-Type says. A body that is, or grows, past
  * `bytesMax` is refused with `value_too_large` without being read to its end.
@@ -39,6 +42,7 @@ function collect(exchange: Exchange, declared: number, bytesMax: number): Promis
         exchange.hold(chunk.byteLength);
       }
       chunks.push(chunk);
+      if (size >= PACED_FROM_BYTES && size !== declared) exchange.server.bodyPace.pause(request);
     };
     request.on("data", onData);
     request.on("end", () => {

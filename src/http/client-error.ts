@@ -2,6 +2,7 @@ import { STATUS_CODES, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
 import { StateError } from "../errors.ts";
+import type { LoopTime } from "./loop-time.ts";
 import { problemAnswer } from "./problem.ts";
 
 /** What the parser or a timer of `node:http` reports of a connection. */
@@ -14,9 +15,17 @@ export interface ClientError extends Error {
 /**
  * Answers what never became a request, with a problem document, and closes. Where a request of the
  * same connection is being answered, only its own end may follow: a second answer now would be taken
- * for the first one's.
+ * for the first one's. A thousand connections may have to be told at once that their time is up: they
+ * share the turns of the event loop with requests.
  */
-export function answerClientError(error: ClientError, socket: Socket): void {
+export function answerClientError(error: ClientError, socket: Socket, loopTime: LoopTime): void {
+  if (!loopTime.isOver) return answer(error, socket);
+  // What still comes would be reported as a further error.
+  socket.pause();
+  loopTime.putOff(() => answer(error, socket));
+}
+
+function answer(error: ClientError, socket: Socket): void {
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();
     return;

@@ -1,10 +1,10 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 
 import type { FastifyInstance } from "fastify";
 
 import { StateError } from "../errors.ts";
 import { methodNotAllowed, methodsAt } from "./allow.ts";
-import { send, type Answer } from "./answer.ts";
+import { bytesOf, send, type Answer } from "./answer.ts";
 import { Arrivals } from "./arrivals.ts";
 import { Exchange, type ServerContext } from "./exchange.ts";
 import { FailureLog } from "./failure-log.ts";
@@ -13,7 +13,7 @@ import { problemAnswer, toStateError } from "./problem.ts";
 import { Refusals } from "./refusals.ts";
 import type { Route } from "./route.ts";
 import { RouteTraffic } from "./traffic.ts";
-import { Turns, type Run } from "./turns.ts";
+import { stopParsingWhereCut, Turns, type Run } from "./turns.ts";
 
 /** Answers from this length on count as held; shorter ones fit the socket's own buffers. */
 const HELD_ANSWER_CHARS_MIN = 16 * 1024;
@@ -34,7 +34,7 @@ export class Dispatcher {
     this.#failures = new FailureLog(context);
     this.#refusals = new Refusals(context.clock);
     this.#arrivals = new Arrivals(context.clock);
-    this.#turns = new Turns(context.limits.pipelinedMax, context.loopTime);
+    this.#turns = new Turns(context.limits.pipelinedMax);
   }
 
   /** Gives the router every route, and an answer for what matches none. */
@@ -57,6 +57,19 @@ export class Dispatcher {
       url: "/",
       handler: (request, reply) => runUnrouted(request.raw, reply.raw),
     });
+  }
+
+  /**
+   * Calls `run` for every request of the server when it is its connection's next: before the router
+   * and all else that would be done for requests which may never be served.
+   */
+  serveInTurn(server: Server, run: Run): void {
+    const take: Run = (request, response) => this.#turns.take(request, response, run);
+    server.removeAllListeners("request");
+    server.on("request", take);
+    // Without a listener, node:http asks for every body before a route could refuse it.
+    server.on("checkContinue", take);
+    stopParsingWhereCut(server);
   }
 
   #runner(route: Route): Run {
@@ -90,12 +103,13 @@ export class Dispatcher {
   }
 
   #send(exchange: Exchange, answer: Answer): void {
-    const { isClosing, limits } = this.#context;
+    const { isClosing, limits, bodyPace } = this.#context;
     const { request, response } = exchange;
     try {
       send(request, response, this.#holdLong(exchange, answer), {
         isLast: isClosing,
         lingerMs: limits.lingerMs,
+        bodyPace,
       });
     } catch (error) {
       // A header that `node:http` refuses: nothing is sent yet, and nobody else would answer.
@@ -106,7 +120,9 @@ export class Dispatcher {
 
   /** A long answer stays in memory until its reader has taken it; without room, a 503 goes instead. */
   #holdLong(exchange: Exchange, answer: Answer): Answer {
-    const { length } = answer.body;
+    const { body } = answer;
+    // Of text, its characters: to count its bytes takes as long as to write them.
+    const length = typeof body === "string" ? body.length : bytesOf(body);
     if (length <= HELD_ANSWER_CHARS_MIN) return answer;
     // A write's answer goes in any case: the other one would say that nothing was written.
     if (exchange.request.method !== "GET" || this.#context.load.hasRoom(length)) {

@@ -6,6 +6,7 @@ import { JSON_TYPE, type Answer } from "./answer.ts";
 import { usefulContentType } from "./body.ts";
 import { isNamed, parseEtags, toEtag } from "./etag.ts";
 import type { Exchange } from "./exchange.ts";
+import { LargeText } from "./large-text.ts";
 import { overloaded } from "./load.ts";
 import { toHttpDate, toRfc3339 } from "./times.ts";
 
@@ -16,15 +17,18 @@ export interface JsonValue {
   readonly encoding?: "base64";
 }
 
+function toBuffer(value: Uint8Array): Buffer {
+  if (Buffer.isBuffer(value)) return value;
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+}
+
 export function toJsonValue(value: Uint8Array): JsonValue {
-  const bytes = Buffer.isBuffer(value)
-    ? value
-    : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  const bytes = toBuffer(value);
   if (isUtf8(bytes)) return { value: bytes.toString("utf8") };
   return { value: bytes.toString("base64"), encoding: "base64" };
 }
 
-/** Making JSON of a value of this size takes about half a millisecond. */
+/** Making JSON of a value of this size takes about a quarter of a millisecond. */
 const LARGE_BYTES = 128 * 1024;
 
 /** Answers a read with an entry: 304, its bytes, its JSON form, or of a HEAD the headers alone. */
@@ -54,16 +58,24 @@ export function entryAnswer(
   return { status: 200, headers, body: entryText(entry.value, entry.version) };
 }
 
-/** Waits for its turn, and is not made where nobody takes it or there is no room for it. */
+/** Is made by and by, and not where nobody takes it or there is no room for it. */
 async function largeAnswer(
   { server, response }: Exchange,
   { value, version }: { readonly value: Uint8Array; readonly version: number },
   headers: Record<string, string | number>,
 ): Promise<Answer> {
-  await server.largeAnswers.pass();
-  if (response.destroyed) return { status: 200, headers, body: "" };
-  if (!server.load.hasRoom(value.byteLength)) throw overloaded();
-  return { status: 200, headers, body: entryText(value, version) };
+  const large = new LargeText(toBuffer(value));
+  let isBegun = false;
+  await server.largeAnswers.run(() => {
+    if (response.destroyed) return true;
+    if (!isBegun && !server.load.hasRoom(value.byteLength)) throw overloaded();
+    isBegun = true;
+    return large.step();
+  });
+  const encoding = large.isText ? "" : ',"encoding":"base64"';
+  const start = Buffer.from('{"value":"');
+  const end = Buffer.from(`"${encoding},"version":${version}}`);
+  return { status: 200, headers, body: [start, ...large.pieces, end] };
 }
 
 /** The four routes' JSON, written by hand: this is the answer that servers spend their time on. */

@@ -7,11 +7,14 @@ import type { Exchange } from "./exchange.ts";
 import { overloaded } from "./load.ts";
 import type { Answer } from "./answer.ts";
 import { toJsonValue } from "./entry.ts";
+import type { LoopTime } from "./loop-time.ts";
 import type { HttpLimits } from "./options.ts";
 import { toRfc3339 } from "./times.ts";
 
 /** How long a client waits before it connects again, in milliseconds. */
 const RETRY_MS = 2_000;
+
+const NO_BYTES = new Uint8Array();
 
 export const EVENT_STREAM_HEADERS = {
   "Content-Type": "text/event-stream",
@@ -37,13 +40,15 @@ const STUCK_MAX = 2;
  */
 export class EventStreams {
   readonly #limits: HttpLimits;
+  readonly #loopTime: LoopTime;
   readonly #streams = new Set<Stream>();
   #timer: NodeJS.Timeout | undefined;
   #lastEvent: WatchEvent | undefined;
-  #lastText = "";
+  #lastBytes: Uint8Array = NO_BYTES;
 
-  constructor(limits: HttpLimits) {
+  constructor(limits: HttpLimits, loopTime: LoopTime) {
     this.#limits = limits;
+    this.#loopTime = loopTime;
   }
 
   get size(): number {
@@ -99,16 +104,18 @@ export class EventStreams {
         stream.stuck = 0;
       }
       if (event.type === "too-slow") return;
+      // One change may be for thousands of readers.
+      if (this.#loopTime.isOver) await this.#loopTime.pass();
     }
   }
 
-  /** The same event goes to every watcher of a key, mostly one after the other. */
-  #render(event: WatchEvent): string {
+  /** The same event goes to every watcher of a key, mostly one after the other; the bytes are shared. */
+  #render(event: WatchEvent): Uint8Array {
     if (event !== this.#lastEvent) {
       this.#lastEvent = event;
-      this.#lastText = renderEvent(event);
+      this.#lastBytes = Buffer.from(renderEvent(event));
     }
-    return this.#lastText;
+    return this.#lastBytes;
   }
 
   #add(stream: Stream): void {
@@ -123,6 +130,7 @@ export class EventStreams {
     clearInterval(this.#timer);
     this.#timer = undefined;
     this.#lastEvent = undefined;
+    this.#lastBytes = NO_BYTES;
   }
 
   #beat(): void {

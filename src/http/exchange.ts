@@ -4,10 +4,12 @@ import type { StateApi } from "../api.ts";
 import type { StoreInfo } from "../store.ts";
 import type { Clock } from "../telemetry/clock.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { BodyPace } from "./body-pace.ts";
 import type { Load } from "./load.ts";
+import type { LoopTime } from "./loop-time.ts";
 import type { HttpLimits, Readiness } from "./options.ts";
 import type { EventStreams } from "./event-streams.ts";
-import type { OnePerTurn } from "./one-per-turn.ts";
+import type { OneAtATime } from "./one-at-a-time.ts";
 
 /** What all routes of one server share. */
 export interface ServerContext {
@@ -23,8 +25,10 @@ export interface ServerContext {
   metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly load: Load;
   readonly streams: EventStreams;
-  /** Passed before a large value is made JSON of. */
-  readonly largeAnswers: OnePerTurn;
+  readonly loopTime: LoopTime;
+  readonly bodyPace: BodyPace;
+  /** Where large values are made JSON of. */
+  readonly largeAnswers: OneAtATime;
   /** The methods that a path takes; undefined where it is none of this server's. */
   readonly methodsAt: (url: string) => readonly string[] | undefined;
   /** True from the start of `close` on. */

@@ -1,5 +1,4 @@
 import { once } from "node:events";
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 import { fastify, type FastifyInstance } from "fastify";
@@ -9,6 +8,7 @@ import { VALUE_BYTES_DEFAULT } from "../limits.ts";
 import { systemClock } from "../telemetry/clock.ts";
 import { silentLog } from "../telemetry/log.ts";
 import { methodsAt } from "./allow.ts";
+import { BodyPace } from "./body-pace.ts";
 import { answerClientError } from "./client-error.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { EventStreams } from "./event-streams.ts";
@@ -17,7 +17,8 @@ import { problemAnswer } from "./problem.ts";
 import { undecodable } from "./path.ts";
 import { send } from "./answer.ts";
 import { Load } from "./load.ts";
-import { OnePerTurn } from "./one-per-turn.ts";
+import { LoopTime } from "./loop-time.ts";
+import { OneAtATime } from "./one-at-a-time.ts";
 import { HTTP_LIMITS_DEFAULT, type HttpLimits, type HttpOptions } from "./options.ts";
 import { metricsOf } from "./traffic.ts";
 import { guardStalls } from "./stalls.ts";
@@ -43,15 +44,12 @@ export async function createServer(
 ): Promise<HttpServer> {
   const limits = { ...HTTP_LIMITS_DEFAULT, ...options.limits };
   const context = contextOf(state, options, limits);
-  const app = newFastify(limits);
+  const app = newFastify(context);
   const dispatcher = new Dispatcher(context, { logsRequests: options.logRequests ?? false });
   dispatcher.mount(app, ROUTES);
   context.metrics = metricsOf(context, dispatcher.traffic, options.registry);
   app.server.maxConnections = limits.connectionsMax;
-  // Without a listener, node:http asks for every body before a route could refuse it.
-  app.server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
-    app.routing(request, response);
-  });
+  dispatcher.serveInTurn(app.server, (request, response) => app.routing(request, response));
   guardStalls(app.server, limits.stallTimeoutMs);
   await app.ready();
   return {
@@ -65,6 +63,7 @@ export async function createServer(
 }
 
 function contextOf(state: StateApi, options: HttpOptions, limits: HttpLimits): ServerContext {
+  const loopTime = new LoopTime(options.clock ?? systemClock);
   return {
     state,
     clock: options.clock ?? systemClock,
@@ -76,14 +75,16 @@ function contextOf(state: StateApi, options: HttpOptions, limits: HttpLimits): S
     ready: options.ready ?? (() => Promise.resolve({ ready: true })),
     metrics: () => Promise.resolve({ contentType: "text/plain", text: "" }),
     load: new Load(limits),
-    streams: new EventStreams(limits),
-    largeAnswers: new OnePerTurn(),
+    loopTime,
+    bodyPace: new BodyPace(),
+    streams: new EventStreams(limits, loopTime),
+    largeAnswers: new OneAtATime(),
     methodsAt: (url) => methodsAt(ROUTES, url),
     isClosing: false,
   };
 }
 
-function newFastify(limits: HttpLimits): FastifyInstance {
+function newFastify({ limits, loopTime, bodyPace }: ServerContext): FastifyInstance {
   const app: FastifyInstance = fastify({
     logger: false,
     // Ids are for logs that are not written here.
@@ -107,12 +108,13 @@ function newFastify(limits: HttpLimits): FastifyInstance {
     schemaController: {
       compilersFactory: { buildValidator: refuseSchema, buildSerializer: refuseSchema },
     },
-    clientErrorHandler: answerClientError,
+    clientErrorHandler: (error, socket) => answerClientError(error, socket, loopTime),
     // The router could not decode the path.
     frameworkErrors: (cause, request, reply) => {
       send(request.raw, reply.raw, problemAnswer(undecodable(cause)), {
         isLast: false,
         lingerMs: limits.lingerMs,
+        bodyPace,
       });
     },
     routerOptions: {

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
 /** Serves one request. */
@@ -33,4 +33,24 @@ export class Turns {
       run(request, response);
     });
   }
+}
+
+/** What `node:http` hangs on a connection. It has no public name for it. */
+interface Parser {
+  /** Makes a response of a request; a negative answer stops the parser. */
+  onIncoming: (request: IncomingMessage, shouldKeepAlive: boolean) => number;
+}
+
+/**
+ * Stops the parser of a connection that has been cut. It would read on to the end of what came with
+ * the same packet, and make objects of thousands of requests that nobody will serve.
+ */
+export function stopParsingWhereCut(server: Server): void {
+  server.on("connection", (socket) => {
+    const { parser } = socket as Socket & { readonly parser?: Partial<Parser> | null };
+    const onIncoming = parser?.onIncoming;
+    if (parser === undefined || parser === null || onIncoming === undefined) return;
+    parser.onIncoming = (request, shouldKeepAlive) =>
+      socket.destroyed ? -1 : onIncoming(request, shouldKeepAlive);
+  });
 }

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+
+import type { Clock } from "../telemetry/clock.ts";
+import { LoopTime } from "./loop-time.ts";
+
+/** Takes no real time, so that a busy machine changes nothing. */
+class HandClock implements Clock {
+  ms = 0;
+  now = (): number => this.ms;
+  monotonic = (): number => this.ms;
+}
+
+/** As a request is run: at once, or in a later turn. */
+function arrive(loopTime: LoopTime, task: () => void): void {
+  if (loopTime.isOver) loopTime.putOff(task);
+  else task();
+}
+
+test("a burst is spread over turns, and what comes in meanwhile goes first", async () => {
+  const clock = new HandClock();
+  const loopTime = new LoopTime(clock);
+  const done: string[] = [];
+  const takeMs = (name: string, ms: number) => (): void => {
+    clock.ms += ms;
+    done.push(name);
+  };
+  for (let n = 0; n < 20; n += 1) arrive(loopTime, takeMs("burst", 1));
+  assert.equal(done.length, 3);
+  await nextTurn();
+  assert.equal(done.length, 6);
+  arrive(loopTime, takeMs("new", 0));
+  assert.equal(done.at(-1), "new");
+  for (let n = 0; loopTime.waiting > 0; n += 1) {
+    assert.ok(n < 6, `${loopTime.waiting} are left`);
+    await nextTurn();
+  }
+  assert.equal(done.length, 21);
+});
+
+test("what a task sets off at once counts as its time", async () => {
+  const clock = new HandClock();
+  const loopTime = new LoopTime(clock);
+  let done = 0;
+  const task = async (): Promise<void> => {
+    for (let n = 0; n < 10; n += 1) await undefined;
+    clock.ms += 1;
+    done += 1;
+  };
+  for (let n = 0; n < 12; n += 1) loopTime.putOff(() => void task());
+  await nextTurn();
+  assert.equal(done, 3);
+});
+
+test("turns that are not long put nothing off", async () => {
+  const clock = new HandClock();
+  const loopTime = new LoopTime(clock);
+  for (let n = 0; n < 1_000; n += 1) {
+    assert.equal(loopTime.isOver, false);
+    clock.ms += 1;
+    await nextTurn();
+  }
+});
+
+test("thousands are run in their order, each once", async () => {
+  const clock = new HandClock();
+  const loopTime = new LoopTime(clock);
+  const done: number[] = [];
+  for (let n = 0; n < 5_000; n += 1) {
+    loopTime.putOff(() => {
+      clock.ms += 0.01;
+      done.push(n);
+    });
+  }
+  while (loopTime.waiting > 0) await nextTurn();
+  assert.deepEqual(
+    done,
+    Array.from({ length: 5_000 }, (_, n) => n),
+  );
+});
