@@ -1,4 +1,5 @@
 import { spawn, type ChildProcessByStdio } from "node:child_process";
+import { constants } from "node:os";
 import { extname } from "node:path";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -35,12 +36,11 @@ export async function run({ settings }: Invocation): Promise<number> {
     `Torture of ${redactUrl(settings.store)} (${info.product}), seed ${settings.seed}: ` +
       `${settings.clients} clients on ${settings.servers} server processes.\n`,
   );
-  const servers = await Promise.all(
-    Array.from({ length: settings.servers }, () => ServerProcess.start(settings)),
-  );
+  const servers = Array.from({ length: settings.servers }, () => new ServerProcess(settings));
   const stop = new AbortController();
-  process.once("SIGINT", () => stop.abort());
+  onSignals(stop, servers);
   try {
+    await Promise.all(servers.map((server) => server.start()));
     const killed = killOne(servers, settings, stop.signal);
     const result = await torture({
       servers: servers.map(({ url }) => url),
@@ -63,6 +63,17 @@ export async function run({ settings }: Invocation): Promise<number> {
     return result.violations.length === 0 ? 0 : 1;
   } finally {
     for (const server of servers) server.kill();
+  }
+}
+
+/** The first signal ends the load, and a second one all of it: no server may outlive this process. */
+function onSignals(stop: AbortController, servers: readonly ServerProcess[]): void {
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.on(name, () => {
+      if (!stop.signal.aborted) return stop.abort(name);
+      for (const server of servers) server.kill();
+      process.exit(128 + constants.signals[name]);
+    });
   }
 }
 
@@ -117,14 +128,12 @@ class ServerProcess {
   #child: ChildProcessByStdio<null, Readable, null> | undefined;
   #url = "";
 
-  private constructor(settings: Settings) {
+  constructor(settings: Settings) {
     this.#settings = settings;
   }
 
-  static async start(settings: Settings): Promise<ServerProcess> {
-    const server = new ServerProcess(settings);
-    await server.#start("0");
-    return server;
+  async start(): Promise<void> {
+    await this.#start("0");
   }
 
   get url(): string {
