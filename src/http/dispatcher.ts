@@ -5,7 +5,6 @@ import type { FastifyInstance } from "fastify";
 import { StateError } from "../errors.ts";
 import { methodNotAllowed, methodsAt } from "./allow.ts";
 import { bytesOf, send, type Answer } from "./answer.ts";
-import { Arrivals } from "./arrivals.ts";
 import { Exchange, type ServerContext } from "./exchange.ts";
 import { FailureLog } from "./failure-log.ts";
 import { overloaded } from "./load.ts";
@@ -25,7 +24,6 @@ export class Dispatcher {
   readonly #logsRequests: boolean;
   readonly #failures: FailureLog;
   readonly #refusals: Refusals;
-  readonly #arrivals: Arrivals;
   readonly #turns: Turns;
 
   constructor(context: ServerContext, options: { readonly logsRequests: boolean }) {
@@ -33,13 +31,11 @@ export class Dispatcher {
     this.#logsRequests = options.logsRequests;
     this.#failures = new FailureLog(context);
     this.#refusals = new Refusals(context.clock);
-    this.#arrivals = new Arrivals(context.clock);
     this.#turns = new Turns(context.limits.pipelinedMax);
   }
 
   /** Gives the router every route, and an answer for what matches none. */
   mount(app: FastifyInstance, routes: readonly Route[]): void {
-    app.server.on("connection", () => this.#arrivals.connected());
     for (const route of routes) {
       const run = this.#runner(route);
       app.route({
@@ -69,6 +65,7 @@ export class Dispatcher {
     server.on("request", take);
     // Without a listener, node:http asks for every body before a route could refuse it.
     server.on("checkContinue", take);
+    server.on("connection", () => this.#context.loopTime.connected());
     stopParsingWhereCut(server);
   }
 
@@ -93,8 +90,9 @@ export class Dispatcher {
         (error: unknown) => this.#fail(exchange, route, error),
       );
     };
-    const inTurn: Run = (request, response) => this.#turns.take(request, response, run);
-    return (request, response) => this.#arrivals.take(request, response, inTurn);
+    const runInTime: Run = (request, response) => context.loopTime.take(request, response, run);
+    // On a second address of a name, a request comes from the router without having waited its turn.
+    return (request, response) => this.#turns.take(request, response, runInTime);
   }
 
   async #refuse({ socket }: IncomingMessage): Promise<never> {

@@ -44,13 +44,52 @@ test("what a task sets off at once counts as its time", async () => {
   const loopTime = new LoopTime(clock);
   let done = 0;
   const task = async (): Promise<void> => {
-    for (let n = 0; n < 10; n += 1) await undefined;
+    for (let n = 0; n < 10; n += 1) await Promise.resolve();
     clock.ms += 1;
     done += 1;
   };
   for (let n = 0; n < 12; n += 1) loopTime.putOff(() => void task());
   await nextTurn();
   assert.equal(done, 3);
+});
+
+test("while connections come, turns are shorter", async () => {
+  const clock = new HandClock();
+  const loopTime = new LoopTime(clock);
+  let done = 0;
+  const task = (): void => {
+    clock.ms += 0.5;
+    done += 1;
+  };
+  loopTime.connected();
+  for (let n = 0; n < 20; n += 1) arrive(loopTime, task);
+  assert.equal(done, 1);
+  await nextTurn();
+  assert.equal(done, 2);
+  // This turn brought none, so that the next one is as long as any.
+  await nextTurn();
+  assert.equal(done, 3);
+  await nextTurn();
+  assert.equal(done, 9);
+});
+
+test("what waits for a connection that is gone is not served", async () => {
+  const clock = new HandClock();
+  const loopTime = new LoopTime(clock);
+  const served: number[] = [];
+  const take = (number: number, destroyed = false): void =>
+    loopTime.take({} as never, { destroyed } as never, () => {
+      clock.ms += 1;
+      served.push(number);
+    });
+  loopTime.connected();
+  take(1);
+  take(2);
+  take(3, true);
+  take(4);
+  assert.deepEqual(served, [1]);
+  while (loopTime.waiting > 0) await nextTurn();
+  assert.deepEqual(served, [1, 2, 4]);
 });
 
 test("turns that are not long put nothing off", async () => {

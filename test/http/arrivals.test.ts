@@ -5,8 +5,8 @@ import type { AddressInfo, Socket } from "node:net";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 
-import { systemClock } from "../telemetry/clock.ts";
-import { Arrivals } from "./arrivals.ts";
+import { systemClock } from "../../src/telemetry/clock.ts";
+import { LoopTime } from "../../src/http/loop-time.ts";
 
 const CONNECTIONS = 60;
 
@@ -40,9 +40,9 @@ test("connections are taken in while others are busy", async () => {
     if (heard.size === CONNECTIONS) servedAtLast ??= served;
     response.end();
   };
-  const arrivals = new Arrivals(systemClock);
-  const server = createServer((request, response) => arrivals.take(request, response, serve));
-  server.on("connection", () => arrivals.connected());
+  const loopTime = new LoopTime(systemClock);
+  const server = createServer((request, response) => loopTime.take(request, response, serve));
+  server.on("connection", () => loopTime.connected());
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
 
@@ -59,19 +59,4 @@ test("connections are taken in while others are busy", async () => {
 
   // Served as they are read, it is some 1,800: one more connection each time that all are served.
   assert.ok(servedAtLast < 5 * CONNECTIONS, `${servedAtLast} were served before the last one`);
-});
-
-test("what waits is served in order, but not what belongs to a connection that is gone", async () => {
-  const arrivals = new Arrivals(systemClock);
-  const served: number[] = [];
-  const offer = (number: number, destroyed = false): void =>
-    arrivals.take({} as never, { destroyed } as never, () => served.push(number));
-  offer(1);
-  arrivals.connected();
-  offer(2);
-  offer(3, true);
-  offer(4);
-  assert.deepEqual(served, [1], "those that come after a connection wait");
-  while (served.length < 3) await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(served, [1, 2, 4]);
 });
