@@ -98,7 +98,11 @@ export function parseLine(text: string, number: number): Line {
 
 /** An export that can't be read further. What came before it has been imported. */
 export function formatError(number: number, what: string): StateError {
-  return new StateError("invalid_body", `Line ${number} of the export ${what}.`);
+  const before = number > 2 ? "What came before it may have been" : "Nothing was";
+  return new StateError(
+    "invalid_body",
+    `Line ${number} of the export ${what}. ${before} imported.`,
+  );
 }
 
 function parseObject(text: string, number: number): Json {

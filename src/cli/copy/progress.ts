@@ -47,6 +47,11 @@ export class Progress {
     this.#present += versions;
   }
 
+  /** Whether anything was copied. */
+  get hasAny(): boolean {
+    return this.#versions > 0;
+  }
+
   /** One sentence about the whole. */
   summary(verb: string): string {
     const seconds = (this.#elapsedMs / 1000).toFixed(1);

@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
 import { test } from "node:test";
+import { removeFolder, temporaryFolder } from "../../../test/servers/process.ts";
+import { LAUNCHER } from "../../../test/cli/vss.ts";
+import { open } from "../../index.ts";
 import { parseKey } from "../../key.ts";
 import { parseCommandLine } from "../parse.ts";
 import { ExportSink } from "./export-sink.ts";
@@ -50,4 +55,21 @@ test("a copy that had to leave a key out does not end with 0", async () => {
   });
   assert.equal(code, 1);
   assert.match(written.join(""), /"keys":0/);
+});
+
+test("an import that fails in the middle says what it has imported until then", async (t) => {
+  const folder = await temporaryFolder("run");
+  t.after(() => removeFolder(folder));
+  const source = `sqlite:${join(folder, "source.db")}`;
+  const state = await open(source);
+  await Promise.all(["a", "b", "c", "d", "e"].map((key) => state.put(key, "x".repeat(6_000_000))));
+  await state.close();
+  const vss = (args: readonly string[], input: string): ReturnType<typeof spawnSync> =>
+    spawnSync(process.execPath, [LAUNCHER, ...args], { input, maxBuffer: 2 ** 27 });
+  const whole = String(vss(["export", source], "").stdout);
+  const broken = whole.slice(0, whole.lastIndexOf('"value"'));
+  const { status, stderr } = vss(["import", `sqlite:${join(folder, "target.db")}`], broken);
+  assert.equal(status, 1);
+  assert.match(String(stderr), /Imported [1-4] versions of .* Then it failed:/);
+  assert.match(String(stderr), /Line 11 .* What came before it may have been imported\./);
 });

@@ -60,7 +60,11 @@ export async function runCopy({ source, makeSink, verb, settings }: CopyParts): 
     await Promise.race([copyAll(source, sink, stop.signal), stopped]);
   } catch (error) {
     screen.clear();
-    if (!stop.signal.aborted) throw error;
+    if (!stop.signal.aborted) {
+      // The error tells of one call; what was copied before it stays.
+      if (progress.hasAny) screen.print(`${progress.summary(verb)} Then it failed:`);
+      throw error;
+    }
     screen.print(`Stopped. ${progress.summary(verb)} The same command again goes on from there.`);
     return 128 + constants.signals[stop.signal.reason as "SIGINT" | "SIGTERM"];
   }
