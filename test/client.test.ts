@@ -103,6 +103,25 @@ test("the same idempotency key answers the first outcome", async () => {
   assert.equal(await codeOf(client.put(key, "b", options)), "request_id_reused");
 });
 
+test("what cannot travel as it is never leaves the client, and nothing is tried again", async () => {
+  const key = newKey();
+  const half = "\ud800";
+  const { signal } = new AbortController();
+  const calls: readonly (() => Promise<unknown>)[] = [
+    () => client.put(key, "x", { contentType: "日本" }),
+    () => client.put(key, "x", { contentType: "text/plain\r\nX-Other: 1" }),
+    () => client.put(key, "x", { message: half }),
+    () => client.put(key, "x", { author: half }),
+    () => client.put(key, "x", { ifMatch: [{ incarnation: "日", version: 1 }] }),
+    async () => client.keys({ prefix: half }),
+    async () => client.restorePrefix({ prefix: half, at: 0 }),
+    async () => client.watch(key, { lastEventId: "日", signal })[Symbol.asyncIterator]().next(),
+    async () => client.watchPrefix({ prefix: half, signal })[Symbol.asyncIterator]().next(),
+  ];
+  for (const call of calls) assert.equal(await codeOf(call()), "invalid_parameter", String(call));
+  assert.equal(await client.get(key), undefined);
+});
+
 test("lists are paged like the engine's, with values where asked for", async () => {
   const prefix = newKey("-");
   for (const name of ["b/1", "a", "b/2", "c"]) await client.put(prefix + name, name);

@@ -11,12 +11,21 @@ export function keyPath(key: string): string {
   return encodeURIComponent(key);
 }
 
-/** Query parameters, of which those that are undefined are left out. */
+/**
+ * Query parameters, of which those that are undefined are left out. Throws for half a surrogate pair,
+ * which would arrive as another character, and make a prefix another one.
+ */
 export function query(
   parameters: Readonly<Record<string, string | number | boolean | undefined>>,
 ): string {
   const given = Object.entries(parameters).filter(([, value]) => value !== undefined);
   if (given.length === 0) return "";
+  for (const [name, value] of given) {
+    if (typeof value !== "string" || value.isWellFormed()) continue;
+    throw new StateError("invalid_parameter", `"${name}" is well-formed Unicode.`, {
+      details: { parameter: name },
+    });
+  }
   const pairs = given.map(([name, value]) => [name, String(value)]);
   return `?${new URLSearchParams(pairs).toString()}`;
 }

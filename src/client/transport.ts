@@ -61,6 +61,7 @@ export class Transport {
 
   /** Sends a request and reads its answer. Throws a {@link StateError} for every status from 400. */
   async send(request: HttpRequest): Promise<HttpReply> {
+    checkHeaders({ ...this.#options.headers, ...request.headers });
     const call = this.#sendAndRepeat(request);
     this.#underWay.add(call);
     try {
@@ -78,6 +79,7 @@ export class Transport {
     request: Pick<HttpRequest, "path" | "headers">,
     signal: AbortSignal,
   ): Promise<Response> {
+    checkHeaders({ ...this.#options.headers, ...request.headers });
     const both = AbortSignal.any([signal, this.#closing.signal]);
     const response = await this.#fetch({ ...request, method: "GET" }, both);
     if (response.status < 400) return response;
@@ -139,6 +141,18 @@ export class Transport {
       signal,
       ...(body === undefined ? {} : { body }),
     });
+  }
+}
+
+/** Throws for what no header can hold: `fetch` would, in a way that looks like a lost connection. */
+function checkHeaders(headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) {
+    if (/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) continue;
+    throw new StateError(
+      "invalid_parameter",
+      `"${name}" holds a character that no header can. Nothing was written.`,
+      { details: { parameter: name } },
+    );
   }
 }
 
