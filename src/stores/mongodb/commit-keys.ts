@@ -1,4 +1,4 @@
-import type { Document, ObjectId } from "mongodb";
+import type { Document, ObjectId, Timestamp } from "mongodb";
 import type { Key } from "../../key.ts";
 import type { Clock } from "../../telemetry/clock.ts";
 import {
@@ -18,14 +18,18 @@ import {
   type Database,
 } from "./database.ts";
 import type { Deadline } from "./deadline.ts";
+import { NO_STATE } from "./documents.ts";
 import { headAfter } from "./heads.ts";
 import { planKey, type Basis, type Item, type KeyWork } from "./key-work.ts";
+import type { OtherWriters } from "./other-writers.ts";
 import type { ReadCache } from "./read-cache.ts";
 import { findRequests, insertRequests } from "./requests.ts";
 import { Round } from "./round.ts";
 import type { Answer, PlannedKey } from "./segments.ts";
 import type { StateCache } from "./state-cache.ts";
 import { loadKeys, readFloors } from "./states.ts";
+
+const NO_SEGMENT = { state: NO_STATE, latest: undefined, id: undefined };
 
 /**
  * Commits transactions of one key each: the next segment of every key in one unordered insert. A key
@@ -37,16 +41,22 @@ export class KeyCommitter {
   readonly #database: Database;
   readonly #cache: StateCache;
   readonly #entries: ReadCache;
+  readonly #others: OtherWriters;
   readonly #clock: Clock;
 
   constructor(
     database: Database,
-    memory: { readonly states: StateCache; readonly entries: ReadCache },
+    memory: {
+      readonly states: StateCache;
+      readonly entries: ReadCache;
+      readonly others: OtherWriters;
+    },
     clock: Clock,
   ) {
     this.#database = database;
     this.#cache = memory.states;
     this.#entries = memory.entries;
+    this.#others = memory.others;
     this.#clock = clock;
   }
 
@@ -70,7 +80,7 @@ export class KeyCommitter {
   async #prepare(round: Round): Promise<void> {
     const works = round.pending.filter((work) => work.segments.length === 0);
     if (works.length === 0) return;
-    const bases = await this.#readBases(works, round.deadline);
+    const bases = await this.#readBases(works, round);
     const now = this.#clock.now();
     const transactions = works.flatMap((work) => work.waiting.map((item) => item.transaction));
     const found = await findRequests(this.#database, transactions, now, round);
@@ -78,7 +88,7 @@ export class KeyCommitter {
     for (const work of works) {
       const basis = bases.get(work.key);
       if (basis === undefined) throw new Error("Every key has a basis.");
-      const planned = planKey(work, basis, found, now);
+      const planned = planKey(work, basis, { found, now, ids: this.#database.ids });
       work.segments = planned.segments;
       if (planned.segments.length > 0) continue;
       // Nothing will be inserted that could tell whether the memory was right.
@@ -88,20 +98,26 @@ export class KeyCommitter {
     await this.#settleUnwritten(unwritten, round);
   }
 
-  async #readBases(works: readonly KeyWork[], deadline: Deadline): Promise<Map<Key, Basis>> {
+  async #readBases(works: readonly KeyWork[], round: Round): Promise<Map<Key, Basis>> {
+    const { deadline, insertedAt } = round;
     const bases = new Map<Key, Basis>();
+    await this.#others.look(deadline, insertedAt);
     const missing = works.filter((work) => {
       const state = work.mustRead || work.readsValues ? undefined : this.#cache.get(work.key);
-      if (state === undefined) return true;
+      if (state === undefined || state.next <= work.taken) return true;
       bases.set(work.key, { state, floor: undefined, latest: undefined, fresh: false });
       return false;
     });
     const at = this.#clock.monotonic();
     for (const values of [false, true]) {
-      const keys = missing.filter((work) => work.readsValues === values).map((work) => work.key);
-      for (const [key, loaded] of await loadKeys(this.#database, keys, values, deadline)) {
-        bases.set(key, { ...loaded, floor: undefined, fresh: true });
-        this.#cache.set(key, loaded.state, at);
+      const some = missing.filter((work) => work.readsValues === values);
+      const keys = some.map((work) => work.key);
+      const loaded = await loadKeys(this.#database, keys, values, deadline);
+      for (const { key, taken } of some) {
+        const { state, latest, id } = loaded.get(key) ?? NO_SEGMENT;
+        bases.set(key, { state, latest, floor: undefined, fresh: true });
+        this.#cache.set(key, state, at);
+        if (taken > 0 && id !== undefined) this.#others.meet(id);
       }
     }
     const anchors = works.flatMap(({ key, deletes }) => {
@@ -152,6 +168,7 @@ export class KeyCommitter {
     reply: Document,
     { round, at }: { readonly round: Round; readonly at: number },
   ): Promise<void> {
+    round.insertedAt = reply["operationTime"] as Timestamp | undefined;
     const errors = new Map(writeErrors(reply).map(({ index, code }) => [index, code]));
     const isComplete = reply["n"] === works.length - errors.size;
     const taken: KeyWork[] = [];
@@ -187,11 +204,9 @@ export class KeyCommitter {
   }
 
   #lost(work: KeyWork, round: Round): void {
-    this.#cache.forget(work.key);
-    work.losses += 1;
+    work.lose();
     // The winner of the first race can be read at once; a majority may not have a later one's yet.
     if (work.losses > 2) round.isHeldUp = true;
-    work.startOver();
   }
 
   /** Whether the document in the place that each key aims at is its own; missing where unknown. */

@@ -1,8 +1,16 @@
-import { Long, type ClientSession, type Db, type Document, type MongoClient } from "mongodb";
+import {
+  Long,
+  type ClientSession,
+  type Db,
+  type Document,
+  type MongoClient,
+  type Timestamp,
+} from "mongodb";
 import { DeadlineError, isTransient } from "./classify.ts";
 import { settleWithin, type Deadline } from "./deadline.ts";
 import type { Journal } from "./journal.ts";
 import type { Collections } from "./schema.ts";
+import { SegmentIds } from "./segment-ids.ts";
 
 /** What every write asks for: on the disks of a majority before it is acknowledged. */
 export const DURABLE = { w: "majority", j: true } as const;
@@ -25,12 +33,16 @@ export interface ReadOptions {
   readonly collection?: string;
   readonly session?: ClientSession | undefined;
   readonly deadline: Deadline;
+  /** Of a `find` without a session: what had been written by this time is seen in any case. */
+  readonly after?: Timestamp | undefined;
 }
 
 /** MongoDB as the rest of the store sees it: commands with a deadline. */
 export class Database {
   readonly client: MongoClient;
   readonly names: Collections;
+  /** Of what this store writes. */
+  readonly ids = new SegmentIds();
   readonly #db: Db;
   readonly #timeoutMs: number;
   /** Those that no call has at the moment. */
@@ -65,10 +77,10 @@ export class Database {
   }
 
   /** Reads with `find`: what a majority has, or the snapshot of a transaction. */
-  async find(command: Document, { session, deadline }: ReadOptions): Promise<Document> {
-    return session === undefined
-      ? this.read({ ...command, readConcern: MAJORITY }, deadline)
-      : this.command(command, deadline, session);
+  async find(command: Document, { session, deadline, after }: ReadOptions): Promise<Document> {
+    if (session !== undefined) return this.command(command, deadline, session);
+    const readConcern = after === undefined ? MAJORITY : { ...MAJORITY, afterClusterTime: after };
+    return this.read({ ...command, readConcern }, deadline);
   }
 
   /**

@@ -8,6 +8,7 @@ import {
   type RequestDocument,
 } from "./documents.ts";
 import { replayOf, type FoundRequests } from "./requests.ts";
+import type { SegmentIds } from "./segment-ids.ts";
 import { SegmentBuilder, type Answer, type PlannedKey, type PlannedSegment } from "./segments.ts";
 
 /** A transaction of one key, and its place in the batch. */
@@ -39,6 +40,8 @@ export class KeyWork {
   /** True once memory has proved stale, or cannot decide. */
   mustRead = false;
   losses = 0;
+  /** A place that was found taken: memory that aims no higher is stale. */
+  taken = 0;
 
   constructor(key: Key) {
     this.key = key;
@@ -57,22 +60,32 @@ export class KeyWork {
     this.waiting.splice(0, answers.length);
   }
 
-  /** After a lost race: whoever won it has changed what everything here was decided from. */
+  /** Whoever has changed the key meanwhile has changed what everything here was decided from. */
   startOver(): void {
     this.segments = [];
     this.sent = false;
     this.mustRead = true;
   }
+
+  /** After a lost race: memory is good again once it has heard of whoever won. */
+  lose(): void {
+    this.losses += 1;
+    this.taken = this.segments[0]?.document.s ?? 0;
+    this.segments = [];
+    this.sent = false;
+  }
+}
+
+/** What all keys of a batch are planned with. */
+export interface Planning {
+  readonly found: FoundRequests;
+  readonly now: number;
+  readonly ids: SegmentIds;
 }
 
 /** Decides one key's transactions in order, each seeing what the ones before it will have written. */
-export function planKey(
-  work: KeyWork,
-  basis: Basis,
-  found: FoundRequests,
-  now: number,
-): PlannedKey {
-  const builder = new SegmentBuilder(work.key, basis.state);
+export function planKey(work: KeyWork, basis: Basis, { found, now, ids }: Planning): PlannedKey {
+  const builder = new SegmentBuilder(work.key, basis.state, ids);
   const heads: Heads = new Map([[work.key, toHead(basis)]]);
   const known = new Map<string, RequestDocument>(found);
   let { latest } = basis;

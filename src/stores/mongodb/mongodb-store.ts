@@ -28,6 +28,7 @@ import { KeyReader } from "./keys.ts";
 import { readHistory } from "./list.ts";
 import { NewestWrite } from "./newest-write.ts";
 import { parseMongodbUrl, type MongodbOptions } from "./options.ts";
+import { OtherWriters } from "./other-writers.ts";
 import { ReadCache } from "./read-cache.ts";
 import { EntryReader } from "./read.ts";
 import type { ServerFacts } from "./settings.ts";
@@ -71,12 +72,13 @@ class MongodbStore implements Store {
     const { clock, log, timeoutMs } = options;
     const states = new StateCache(clock);
     const entries = new ReadCache(clock);
+    const others = new OtherWriters(database, states, clock);
     this.info = toInfo(parsed.scheme, facts);
     this.#database = database;
     if (facts.topology === "standalone") database.journal = new Journal();
     this.#options = options;
     this.#readConcern = parsed.readConcern;
-    this.#committer = new KeyCommitter(database, { states, entries }, clock);
+    this.#committer = new KeyCommitter(database, { states, entries, others }, clock);
     this.#transactor = new Transactor(database, states, clock);
     // Only a replica set's primary can tell that nothing has been written.
     const isReplicaSet = facts.topology === "replica-set";

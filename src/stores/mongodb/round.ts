@@ -1,3 +1,4 @@
+import type { Timestamp } from "mongodb";
 import { StateError } from "../../errors.ts";
 import type { Key } from "../../key.ts";
 import { keysOf } from "../shared/plan.ts";
@@ -14,6 +15,8 @@ export class Round {
   isHeldUp = false;
   /** The failure that the last insert met. */
   lastError: Error | undefined;
+  /** When MongoDB had done the last insert, where it is a replica set. */
+  insertedAt: Timestamp | undefined;
   readonly #works: readonly KeyWork[];
 
   constructor(items: readonly Item[], deadline: Deadline) {

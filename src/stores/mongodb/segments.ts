@@ -1,4 +1,3 @@
-import { ObjectId } from "mongodb";
 import type { Key } from "../../key.ts";
 import type { EntryRef, Outcome } from "../../store.ts";
 import type { Write } from "../shared/plan.ts";
@@ -10,6 +9,7 @@ import {
   type RequestDocument,
   type SegmentDocument,
 } from "./documents.ts";
+import type { SegmentIds } from "./segment-ids.ts";
 
 /**
  * A segment ends here, unless its first value alone is larger: a document of MongoDB ends at 16 MiB,
@@ -67,15 +67,17 @@ interface OpenSegment {
 /** Turns the planned writes of one key into the segments that come next in its log. */
 export class SegmentBuilder {
   readonly #key: Key;
+  readonly #ids: SegmentIds;
   readonly #drafts: Draft[] = [];
   #state: KeyState;
   #open: OpenSegment | undefined;
   /** What came when there was no segment to carry it; the next one does. */
   #loose: Pick<Draft, "answers" | "requests"> = { answers: [], requests: [] };
 
-  constructor(key: Key, state: KeyState) {
+  constructor(key: Key, state: KeyState, ids: SegmentIds) {
     this.#key = key;
     this.#state = state;
+    this.#ids = ids;
   }
 
   /**
@@ -118,7 +120,7 @@ export class SegmentBuilder {
     const { incarnation: g, version: v } = last;
     this.#state = { next: s + 1, live: undefined };
     this.#add(
-      { _id: new ObjectId(), k: this.#key, s, c: 0, g, v, b: s, e: [], x: at, t: 0 },
+      { _id: this.#ids.next(), k: this.#key, s, c: 0, g, v, b: s, e: [], x: at, t: 0 },
       { answers: [], requests: [] },
     );
   }
@@ -157,7 +159,7 @@ export class SegmentBuilder {
     if (open === undefined) return;
     this.#open = undefined;
     const document: SegmentDocument = {
-      _id: new ObjectId(),
+      _id: this.#ids.next(),
       k: this.#key,
       s: open.start,
       c: open.entries.length,
@@ -191,7 +193,7 @@ function entryBytes(
 }
 
 /** Holds a place in a key's log during a transaction that only read the key. */
-export function guardDocument(key: Key, state: KeyState): SegmentDocument {
+export function guardDocument(key: Key, state: KeyState, ids: SegmentIds): SegmentDocument {
   const s = state.next;
-  return { _id: new ObjectId(), k: key, s, c: 0, g: "", v: 0, b: s, e: [], t: 0 };
+  return { _id: ids.next(), k: key, s, c: 0, g: "", v: 0, b: s, e: [], t: 0 };
 }

@@ -54,7 +54,11 @@ export function headsPipeline(keys: readonly string[], values: boolean): Documen
   ];
 }
 
-export function toState(head: HeadDocument): KeyState {
+export function toState(
+  head: Pick<HeadDocument, "s" | "c" | "g" | "v" | "b"> & {
+    readonly e?: Pick<EntryDocument, "a"> | null | undefined;
+  },
+): KeyState {
   const { e: entry } = head;
   if (head.c === 0 || entry === undefined || entry === null) {
     return { next: head.s + 1, live: undefined };
@@ -146,6 +150,8 @@ export async function waitForJournal(
 /** What a writer needs to know of a key before it can write. */
 export interface LoadedKey {
   readonly state: KeyState;
+  /** The newest segment; undefined where no document is about the key. */
+  readonly id: ObjectId | undefined;
   /** The latest entry, where values were asked for. */
   readonly latest: Entry | undefined;
 }
@@ -176,11 +182,12 @@ export async function loadKeys(
 }
 
 function toLoaded(head: HeadDocument | undefined, values: boolean): LoadedKey {
-  if (head === undefined) return { state: NO_STATE, latest: undefined };
-  return { state: toState(head), latest: values ? latestEntry(head) : undefined };
+  if (head === undefined) return { state: NO_STATE, id: undefined, latest: undefined };
+  const latest = values ? latestEntry(head) : undefined;
+  return { state: toState(head), id: head.i, latest };
 }
 
-export function isClaimed(head: HeadDocument): boolean {
+export function isClaimed(head: Pick<HeadDocument, "t">): boolean {
   return head.t instanceof ObjectId;
 }
 

@@ -177,9 +177,9 @@ class Attempt {
     for (const [key, state] of basis.states) {
       const write = writes.get(key);
       if (write === undefined) {
-        guards.push(guardDocument(key, state));
+        guards.push(guardDocument(key, state, this.#database.ids));
       } else {
-        const builder = new SegmentBuilder(key, state);
+        const builder = new SegmentBuilder(key, state, this.#database.ids);
         builder.write(write);
         written.push(...builder.finish().segments.map((segment) => segment.document));
       }
