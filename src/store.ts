@@ -46,9 +46,9 @@ export interface Store {
   /**
    * Follows the feed from a cursor, or from now on. Yields a batch whenever there is something new,
    * and, once at the start, a batch with `caughtUp` (perhaps empty) when it has reached the present:
-   * for `"now"` that is the first one. Ends when `signal` aborts. Survives a back end that goes away
-   * and comes back, without missing or repeating. Throws `cursor_expired` where the feed no longer
-   * reaches back to `after`, and `watch_unsupported` where `info.watch` is `"none"`.
+   * for `"now"` that is the first one, and empty. Ends when `signal` aborts. Survives a back end that
+   * goes away and comes back, without missing or repeating. Throws `cursor_expired` where the feed no
+   * longer reaches back to `after`, and `watch_unsupported` where `info.watch` is `"none"`.
    */
   changes(after: Cursor | "now", signal: AbortSignal): AsyncIterable<ChangeBatch>;
 

@@ -4,7 +4,7 @@ import { transaction, unique } from "./build.ts";
 import type { StoreCase } from "./context.ts";
 import { summariesOf, summary } from "./follower.ts";
 import { StateError } from "../errors.ts";
-import type { Transaction } from "../store.ts";
+import type { ChangeBatch, Transaction } from "../store.ts";
 
 /** The feed tells of every change once, and of each key's in order. */
 export const feedCases: readonly StoreCase[] = [
@@ -31,6 +31,29 @@ export const feedCases: readonly StoreCase[] = [
       assert.deepEqual([gone?.version, gone?.incarnation], [2, incarnation]);
       assert.ok((gone?.at ?? 0) >= createdAt, "a delete comes after what it deletes");
       assert.deepEqual([put2?.version, put2?.incarnation], [1, reborn.incarnation]);
+    },
+  },
+  {
+    name: "says at once where now is, also while others write",
+    needs: ["watch"],
+    async run(context) {
+      const { store } = context;
+      let isOver = false;
+      const writers = Array.from({ length: 4 }, async () => {
+        for (const key = context.key(); !isOver;) await putOne(store, key, unique());
+      });
+      const abort = new AbortController();
+      try {
+        for (let opened = 0; opened < 25; opened += 1) {
+          const first = await store.changes("now", abort.signal)[Symbol.asyncIterator]().next();
+          const { changes, caughtUp } = first.value as ChangeBatch;
+          assert.deepEqual({ changes, caughtUp }, { changes: [], caughtUp: true });
+        }
+      } finally {
+        isOver = true;
+        abort.abort();
+        await Promise.all(writers);
+      }
     },
   },
   {

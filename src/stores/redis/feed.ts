@@ -74,7 +74,9 @@ export class Feed {
     const close = (): void => bell.close();
     signal.addEventListener("abort", close, { once: true });
     try {
-      yield* this.#followFrom(places, bell, signal);
+      // What comes while the feed is first read is after now already.
+      if (after === "now") yield { changes: [], cursor: cursorOf(places), caughtUp: true };
+      yield* this.#followFrom(places, { bell, isAnnounced: after === "now" }, signal);
     } finally {
       signal.removeEventListener("abort", close);
       close();
@@ -83,16 +85,16 @@ export class Feed {
 
   async *#followFrom(
     places: readonly Place[],
-    bell: Bell,
+    { bell, ...start }: { readonly bell: Bell; readonly isAnnounced: boolean },
     signal: AbortSignal,
   ): AsyncGenerator<ChangeBatch> {
-    let isAnnounced = false;
+    let { isAnnounced } = start;
     while (!signal.aborted) {
       const { changes, caughtUp, isPartial } = await this.#readAll(places);
       if (signal.aborted) return;
       if (changes.length > 0 || (caughtUp && !isAnnounced)) {
         isAnnounced ||= caughtUp;
-        yield { changes, cursor: places.map(({ position }) => toPosition(position)), caughtUp };
+        yield { changes, cursor: cursorOf(places), caughtUp };
       } else if (isPartial) {
         await pause(signal);
       } else if (caughtUp) {
@@ -201,6 +203,10 @@ export class Feed {
     if (last !== undefined) place.position = fromPosition(last.position);
     return { changes, hasMore: more === 1 };
   }
+}
+
+function cursorOf(places: readonly Place[]): Cursor {
+  return places.map(({ position }) => toPosition(position));
 }
 
 /** A cursor that is not of this store has expired too. */
