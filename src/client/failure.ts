@@ -6,6 +6,8 @@ const TRANSIENT: ReadonlySet<ErrorCode> = new Set([
   "shutting_down",
   "store_unavailable",
   "outcome_unknown",
+  // The server gave up a connection on which it had read no request; this one may have crossed that.
+  "request_timeout",
 ]);
 
 /** Codes of Node's network errors that come before anything was sent. */

@@ -160,5 +160,6 @@ function toEvent({ type, data, id }: SseEvent): WatchEvent | undefined {
 
 /** Whether another connection would be answered the same. */
 function isFinal(error: StateError): boolean {
-  return !["overloaded", "shutting_down", "store_unavailable"].includes(error.code);
+  const passing = ["overloaded", "shutting_down", "store_unavailable", "request_timeout"];
+  return !passing.includes(error.code);
 }

@@ -91,6 +91,14 @@ test("a delete that was refused as too much is sent again", async () => {
   assert.deepEqual(await fake.client.delete("k"), { versions: 2 });
 });
 
+test("a delete that met the end of an idle connection is sent again", async () => {
+  await using fake = await serverThat((_request, response, attempt) => {
+    if (attempt === 1) answerProblem(response, 408, { code: "request_timeout", applied: "no" });
+    else response.end('{"versions":2}');
+  });
+  assert.deepEqual(await fake.client.delete("k"), { versions: 2 });
+});
+
 test("attempts are bounded, and one that may have been applied is never forgotten", async () => {
   await using fake = await serverThat((request, response, attempt) => {
     if (attempt === 1) request.socket.destroy();
