@@ -7,11 +7,26 @@ export interface Answer {
   readonly head: string;
 }
 
+/** The counts of a tally, as they go from one process to another. */
+export interface TallyCounts {
+  readonly counts: readonly (readonly [kind: string, count: number])[];
+  readonly withoutRetryAfter: number;
+}
+
 /** How often each status was answered; "closed" counts connections that ended without an answer. */
 export class Tally {
-  readonly #counts = new Map<string, number>();
+  readonly #counts: Map<string, number>;
   /** Refusals that did not say when to come back. */
-  withoutRetryAfter = 0;
+  withoutRetryAfter: number;
+
+  constructor({ counts, withoutRetryAfter }: TallyCounts = { counts: [], withoutRetryAfter: 0 }) {
+    this.#counts = new Map(counts);
+    this.withoutRetryAfter = withoutRetryAfter;
+  }
+
+  get plain(): TallyCounts {
+    return { counts: [...this.#counts], withoutRetryAfter: this.withoutRetryAfter };
+  }
 
   add(what: string, count = 1): void {
     if (count === 0) return;

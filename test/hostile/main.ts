@@ -5,12 +5,7 @@ import { parseArgs } from "node:util";
 import { toMarkdown, toTable } from "./report.ts";
 import { runScenario, type Result } from "./run.ts";
 import type { Scenario } from "./scenario.ts";
-import { BODIES } from "./scenarios/bodies.ts";
-import { DEEP_JSON } from "./scenarios/deep-json.ts";
-import { MALFORMED_REQUESTS } from "./scenarios/malformed.ts";
-import { MANY } from "./scenarios/many.ts";
-import { SLOW } from "./scenarios/slow.ts";
-import { UNREAD } from "./scenarios/unread.ts";
+import { SCENARIOS } from "./scenarios/index.ts";
 
 /** Measures a server while it gets what no client should send, or more of it than any should. */
 const USAGE = `npm run test:hostile -- [options]
@@ -29,15 +24,6 @@ const DOCUMENT = join(import.meta.dirname, "../../docs/reliability.md");
 /** The part of the document between these lines is the run's. */
 const BEGIN = "<!-- written by npm run test:hostile: begin -->";
 const END = "<!-- written by npm run test:hostile: end -->";
-
-const SCENARIOS: readonly Scenario[] = [
-  ...SLOW,
-  ...UNREAD,
-  ...BODIES,
-  ...MALFORMED_REQUESTS,
-  ...DEEP_JSON,
-  ...MANY,
-];
 
 const { values } = parseArgs({
   options: {
@@ -76,10 +62,13 @@ function chosen(only: string | undefined): readonly Scenario[] {
 async function runAndTell(scenario: Scenario): Promise<Result> {
   process.stderr.write(`${scenario.name} …`);
   const result = await runScenario(scenario, values.store);
-  const { tally, beforeMib, peakMib, before, during, notes, failures, warnings } = result;
+  const { tally, beforeMib, peakMib, before, during, elsewhere, turns } = result;
+  const { notes, failures, warnings } = result;
   process.stderr.write(
     ` ${tally.toString()}; memory ${Math.round(beforeMib)} to ${Math.round(peakMib)} MiB; ` +
-      `p99 ${before.p99Ms.toFixed(1)} to ${during.p99Ms.toFixed(1)} ms` +
+      `p99 ${before.p99Ms.toFixed(1)} to ${during.p99Ms.toFixed(1)} ms, ` +
+      `elsewhere ${elsewhere.p99Ms.toFixed(1)} ms; turns p99 ${turns.p99Ms.toFixed(1)} ms, ` +
+      `longest ${turns.longestMs.toFixed(1)} ms` +
       `${notes.map((note) => `; ${note}`).join("")}\n`,
   );
   for (const failure of failures) process.stderr.write(`  FAILED: ${failure}\n`);

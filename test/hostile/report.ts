@@ -13,13 +13,17 @@ const COLUMNS = [
   "bound",
   "other client's p99 before",
   "during",
+  "elsewhere",
+  "turns, p99",
+  "longest",
   "seen",
 ] as const;
 
 type Row = Readonly<Record<(typeof COLUMNS)[number], string>>;
 
 function toRow(result: Result): Row {
-  const { scenario, tally, beforeMib, peakMib, before, during, notes, failures } = result;
+  const { scenario, tally, beforeMib, peakMib, before, during, elsewhere, turns } = result;
+  const { notes, failures } = result;
   const refused = during.refused === 0 ? "" : ` (${during.refused} of ${during.requests} refused)`;
   return {
     scenario: scenario.name,
@@ -31,6 +35,9 @@ function toRow(result: Result): Row {
     bound: `${Math.round(beforeMib + scenario.growth.mebibytes)}`,
     "other client's p99 before": `${before.p99Ms.toFixed(1)} ms`,
     during: `${during.p99Ms.toFixed(1)} ms${refused}`,
+    elsewhere: `${elsewhere.p99Ms.toFixed(1)} ms`,
+    "turns, p99": `${turns.p99Ms.toFixed(1)} ms`,
+    longest: `${turns.longestMs.toFixed(1)} ms`,
     seen: [...notes, ...failures.map((failure) => `**${failure}**`)].join("; "),
   };
 }
@@ -60,9 +67,22 @@ export function toMarkdown(results: readonly Result[], command: string): string 
 ${toTable(results)}
 
 A run fails where an answer is not among those that are meant, a 503 does not say when to come back, the
-server does not answer a put and a get within a second afterwards, or its memory passes the bound. The
-other client's p99 is of what it was served, not of what was refused, and may be twice what it was and ${P99_MARGIN_MS} ms; more is told, and fails nothing, as
-other work on the machine makes it too.
+server does not answer a put and a get within a second afterwards, or its memory passes the bound. What
+delays other clients fails nothing, as other work on the machine makes it too; it is told in five figures:
+
+- "before" and "during" are the p99 of a well-behaved client of the server that is attacked, of what it
+  was served and not of what was refused;
+- "elsewhere" is that of another such client during the attack, whose server is a process of its own that
+  nobody attacks: what the attackers and the other processes take of the processors is in it, and not what
+  the attack does to a server. A run warns where "during" is more than twice the larger of the two others
+  and ${P99_MARGIN_MS} ms.
+- "turns" are those of the event loop of the server that is attacked, by the processor time of its thread: 99
+  of 100 requests that come at any moment wait no longer than the p99 for the turn under way, as far as it
+  is up to the server. On a processor of its own it is what the attack adds to a request; two turns may pass
+  before it is answered.
+
+The attackers, both clients and both servers are processes of their own, and the attackers yield to the
+others (\`nice\`).
 
 What the bound adds to the memory before:
 

@@ -4,9 +4,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { residentBytes, resetPeak, usageOf } from "../../bench/measure/usage.ts";
 import { removeFolder, temporaryFolder } from "../servers/process.ts";
 import { VssServer } from "../servers/vss-server.ts";
+import type { AttackResult } from "./attack.ts";
+import { Attacker } from "./attacker.ts";
 import { Tally } from "./connection.ts";
 import { MIB, type Found, type Scenario } from "./scenario.ts";
 import { SteadyClient, type Seen } from "./steady-client.ts";
+import { TurnsProbe, type TurnsSeen } from "./turns.ts";
 
 /** The well-behaved client alone: first until everything is warm, then to compare with. */
 const WARM_UP_MS = 1_000;
@@ -26,6 +29,10 @@ export interface Result {
   readonly peakMib: number;
   readonly before: Seen;
   readonly during: Seen;
+  /** During the attack, at a server that nobody attacks: what the machine makes of it. */
+  readonly elsewhere: Seen;
+  /** The turns of the server's event loop during the attack. */
+  readonly turns: TurnsSeen;
   readonly notes: readonly string[];
   /** Any fails the run. */
   readonly failures: readonly string[];
@@ -33,34 +40,70 @@ export interface Result {
   readonly warnings: readonly string[];
 }
 
-/** Runs one scenario against a server process of its own. */
-export async function runScenario(scenario: Scenario, defaultStore: string): Promise<Result> {
+/** A server, and a client of it that behaves. */
+interface Served {
+  readonly store: string;
+  readonly port: number;
+  readonly server: VssServer;
+  readonly turns: TurnsProbe;
+  readonly steady: SteadyClient;
+  readonly stop: () => Promise<void>;
+}
+
+async function serve(scenario: Scenario, defaultStore: string): Promise<Served> {
   const folder = await temporaryFolder("hostile");
   const store = scenario.store === undefined ? defaultStore : `sqlite:${join(folder, "state.db")}`;
   const args = ["--log-level", "warn", ...(scenario.args ?? [])];
-  const server = await VssServer.start({ store, args });
+  const turns = new TurnsProbe(folder);
+  const server = await VssServer.start({ store, args, under: turns.under });
   const port = Number(new URL(server.url).port);
   const steady = new SteadyClient(port);
-  try {
-    await sleep(WARM_UP_MS);
-    await steady.take();
-    await sleep(BEFORE_MS);
-    const before = await steady.take();
-    const tally = new Tally();
-    const beforeBytes = await residentBytes(server.pid);
-    await resetPeak(server.pid);
-    const found = await scenario.run({ port, url: server.url, tally });
-    const during = await steady.take();
-    const lives = await answersSoon(server.url);
-    const { peakBytes } = await usageOf(server.pid);
-    const memory = { beforeMib: beforeBytes / MIB, peakMib: peakBytes / MIB };
-    const seen = { scenario, store: store.slice(0, store.indexOf(":")), tally, before, during };
-    return judge({ ...seen, ...memory, found, lives });
-  } finally {
+  const stop = async (): Promise<void> => {
     await steady.stop();
     await server.stop();
     await removeFolder(folder);
+  };
+  return { store: store.slice(0, store.indexOf(":")), port, server, turns, steady, stop };
+}
+
+/** Runs one scenario against a server of its own, beside another that nobody attacks. */
+export async function runScenario(scenario: Scenario, defaultStore: string): Promise<Result> {
+  const attacked = await serve(scenario, defaultStore);
+  const spared = await serve(scenario, defaultStore);
+  const attacker = await Attacker.start(scenario.name, attacked.port);
+  try {
+    return await observe(scenario, { attacked, spared, attacker });
+  } finally {
+    attacker.stop();
+    await Promise.all([attacked.stop(), spared.stop()]);
   }
+}
+
+interface Parties {
+  readonly attacked: Served;
+  readonly spared: Served;
+  readonly attacker: Attacker;
+}
+
+async function observe(scenario: Scenario, parties: Parties): Promise<Result> {
+  const { attacked, spared, attacker } = parties;
+  const { server, store } = attacked;
+  const take = (): Promise<readonly [Seen, Seen]> =>
+    Promise.all([attacked.steady.take(), spared.steady.take()]);
+  await sleep(WARM_UP_MS);
+  await take();
+  await sleep(BEFORE_MS);
+  const [before] = await take();
+  await attacked.turns.take();
+  const beforeBytes = await residentBytes(server.pid);
+  await resetPeak(server.pid);
+  const attack = await attacker.run();
+  const [during, elsewhere] = await take();
+  const turns = await attacked.turns.take();
+  const lives = await answersSoon(server.url);
+  const { peakBytes } = await usageOf(server.pid);
+  const memory = { beforeMib: beforeBytes / MIB, peakMib: peakBytes / MIB };
+  return judge({ scenario, store, before, during, elsewhere, turns, ...memory, attack, lives });
 }
 
 /** Whether a put and a get are answered in time; a refusal is no answer now that all is over. */
@@ -75,13 +118,15 @@ async function answersSoon(url: string): Promise<boolean> {
   }
 }
 
-type Observed = Omit<Result, "notes" | "failures" | "warnings"> & {
-  readonly found: Found;
+type Observed = Omit<Result, "tally" | "notes" | "failures" | "warnings"> & {
+  readonly attack: AttackResult;
   readonly lives: boolean;
 };
 
-function judge({ found, lives, ...observed }: Observed): Result {
-  const { scenario, tally, before, during, beforeMib, peakMib } = observed;
+function judge({ attack, lives, ...observed }: Observed): Result {
+  const { scenario, before, during, elsewhere, beforeMib, peakMib } = observed;
+  const tally = new Tally(attack.tally);
+  const found: Found = attack.found;
   const failures = [...(found.failures ?? [])];
   for (const kind of tally.kinds) {
     if (tally.of(kind) > 0 && !scenario.expected.includes(kind)) {
@@ -100,12 +145,14 @@ function judge({ found, lives, ...observed }: Observed): Result {
   if (during.failed > 0)
     failures.push(`${during.failed} requests of the well-behaved client failed`);
   const warnings: string[] = [];
-  if (during.p99Ms > 2 * before.p99Ms + P99_MARGIN_MS) {
+  const otherwiseMs = Math.max(before.p99Ms, elsewhere.p99Ms);
+  if (during.p99Ms > 2 * otherwiseMs + P99_MARGIN_MS) {
     warnings.push(
-      `the well-behaved client's p99 went from ${before.p99Ms.toFixed(1)} to ${during.p99Ms.toFixed(1)} ms`,
+      `the well-behaved client's p99 was ${during.p99Ms.toFixed(1)} ms, and ${otherwiseMs.toFixed(1)} ` +
+        "before or elsewhere",
     );
   }
   if (during.refused > 0)
     warnings.push(`${during.refused} requests of the well-behaved client were refused`);
-  return { ...observed, notes: found.notes ?? [], failures, warnings };
+  return { ...observed, tally, notes: found.notes ?? [], failures, warnings };
 }

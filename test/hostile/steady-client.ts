@@ -1,8 +1,8 @@
+import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { Worker } from "node:worker_threads";
+import { join } from "node:path";
 
-/** Requests of the well-behaved client are due this often: 200 a second. */
-const INTERVAL_MS = 5;
+import { endWithThis } from "../servers/children.ts";
 
 /** What the well-behaved client saw since it was asked before. */
 export interface Seen {
@@ -15,29 +15,33 @@ export interface Seen {
   readonly failed: number;
 }
 
-/** The well-behaved client, in a thread of its own. */
+/** What the process of a well-behaved client tells when it is asked. */
+export interface SteadyReport {
+  readonly latencies: readonly number[];
+  readonly refused: number;
+  readonly failed: number;
+}
+
+/** The well-behaved client, in a process of its own. */
 export class SteadyClient {
-  readonly #worker: Worker;
+  readonly #child: ChildProcess;
 
   constructor(port: number) {
-    this.#worker = new Worker(new URL("./steady-worker.ts", import.meta.url), {
-      workerData: { port, intervalMs: INTERVAL_MS },
-    });
+    this.#child = fork(join(import.meta.dirname, "steady-process.ts"), [`${port}`]);
+    endWithThis(this.#child);
   }
 
   async take(): Promise<Seen> {
-    this.#worker.postMessage("take");
-    const [message] = (await once(this.#worker, "message")) as [
-      { readonly latencies: readonly number[]; readonly refused: number; readonly failed: number },
-    ];
-    const { latencies, refused, failed } = message;
+    this.#child.send("take");
+    const [report] = (await once(this.#child, "message")) as [SteadyReport];
+    const { latencies, refused, failed } = report;
     const sorted = latencies.toSorted((a, b) => a - b);
     const p99Ms = sorted[Math.ceil(sorted.length * 0.99) - 1] ?? 0;
     return { requests: sorted.length + refused, p99Ms, refused, failed };
   }
 
   async stop(): Promise<void> {
-    this.#worker.postMessage("stop");
-    await once(this.#worker, "exit");
+    this.#child.disconnect();
+    await once(this.#child, "exit");
   }
 }

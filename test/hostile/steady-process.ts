@@ -1,12 +1,16 @@
 import { Agent, request } from "node:http";
-import { parentPort, workerData } from "node:worker_threads";
+
+import type { SteadyReport } from "./steady-client.ts";
+
+/** Requests are due this often: 200 a second. */
+const INTERVAL_MS = 5;
 
 /**
  * A client that behaves: puts and gets a small value by turns at a fixed pace. Times count from the
  * moment at which a request was due, so that a server which stands still is charged for all that
- * would have been sent meanwhile. It has a thread of its own: what it measures must not be the load's.
+ * would have been sent meanwhile. It has a process of its own: what it measures must not be the load's.
  */
-const { port, intervalMs } = workerData as { readonly port: number; readonly intervalMs: number };
+const port = Number(process.argv[2]);
 
 const agent = new Agent({ keepAlive: true, maxSockets: 64 });
 let latencies: number[] = [];
@@ -34,20 +38,16 @@ function send(due: number): void {
   sent.end(method === "PUT" ? "a steady value" : undefined);
 }
 
-const timer = setInterval(() => {
+setInterval(() => {
   const now = performance.now();
-  for (; dueAt <= now; dueAt += intervalMs) send(dueAt);
+  for (; dueAt <= now; dueAt += INTERVAL_MS) send(dueAt);
 }, 1);
 
-parentPort?.on("message", (message) => {
-  if (message === "stop") {
-    clearInterval(timer);
-    agent.destroy();
-    parentPort?.close();
-    return;
-  }
-  parentPort?.postMessage({ latencies, refused, failed });
+process.on("message", () => {
+  const report: SteadyReport = { latencies, refused, failed };
+  process.send?.(report);
   latencies = [];
   refused = 0;
   failed = 0;
 });
+process.once("disconnect", () => process.exit());

@@ -1,0 +1,34 @@
+import { createServer } from "node:net";
+
+import type { TurnsReport } from "./turns.ts";
+
+/**
+ * Loaded into the server that is attacked, before anything of it: tells whoever connects to a socket how
+ * much processor time each turn of its event loop took. A timer that is always due is called once in
+ * each turn. Processor time and not time, so that other work on the machine counts for nothing.
+ */
+const path = process.env["HOSTILE_TURNS"];
+
+if (path !== undefined) {
+  let startedAt = performance.now();
+  let turnsMs: number[] = [];
+  let usedMs = threadMs();
+  setInterval(() => {
+    const nowMs = threadMs();
+    turnsMs.push(nowMs - usedMs);
+    usedMs = nowMs;
+  }, 1).unref();
+  const server = createServer((socket) => {
+    const now = performance.now();
+    const report: TurnsReport = { turnsMs, windowMs: now - startedAt };
+    socket.end(JSON.stringify(report));
+    turnsMs = [];
+    startedAt = now;
+  });
+  server.listen(path).unref();
+}
+
+function threadMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+}
