@@ -78,7 +78,10 @@ export async function startWriting(
   const acknowledged: Acknowledged[] = [];
   // What it said last may be read after its exit, but not after the end of the channel.
   const ended = Promise.all([once(child, "exit"), once(child, "disconnect")]);
-  await once(child, "message");
+  const failed = once(child, "exit").then(() => {
+    throw new Error("the process ended before it wrote");
+  });
+  await Promise.race([once(child, "message"), failed]);
   child.on("message", (message) => acknowledged.push(message as Acknowledged));
   return {
     child,

@@ -72,9 +72,7 @@ export const SCHEMA_VERSION = STEPS.length;
  * it comes before anything that does.
  */
 export function checkSchema(db: DatabaseSync): { readonly isCurrent: boolean } {
-  const applicationId = readNumber(db, "PRAGMA application_id");
-  const version = readNumber(db, "PRAGMA user_version");
-  const objects = readNumber(db, "SELECT count(*) FROM sqlite_schema");
+  const { applicationId, version, objects } = readMarks(db);
   const isNew = applicationId === 0 && version === 0 && objects === 0;
   if (applicationId !== APPLICATION_ID && !isNew) {
     throw new StateError(
@@ -90,6 +88,21 @@ export function checkSchema(db: DatabaseSync): { readonly isCurrent: boolean } {
     );
   }
   return { isCurrent: version === SCHEMA_VERSION };
+}
+
+/** What tells whose file it is. Read at one moment: another process may be setting the file up. */
+function readMarks(db: DatabaseSync): Record<"applicationId" | "version" | "objects", number> {
+  const isAlone = !db.isTransaction;
+  if (isAlone) db.exec("BEGIN");
+  try {
+    return {
+      applicationId: readNumber(db, "PRAGMA application_id"),
+      version: readNumber(db, "PRAGMA user_version"),
+      objects: readNumber(db, "SELECT count(*) FROM sqlite_schema"),
+    };
+  } finally {
+    if (isAlone && db.isTransaction) db.exec("ROLLBACK");
+  }
 }
 
 /**
