@@ -25,20 +25,27 @@ export interface MariadbOptions {
 const USER = "vss";
 const PASSWORD = "test-password";
 
+/**
+ * A program to start in place of MariaDB's: the `mysqld` of a MySQL, which Debian's releases do not
+ * have, and for which the suites are the same.
+ */
+const MYSQLD = process.env["VSS_TEST_MYSQLD"] ?? "";
+
 /** A small server that flushes its log at every commit, as a durable one in earnest would. */
 const SETTINGS: readonly string[] = [
   "--bind-address=127.0.0.1",
   "--skip-name-resolve",
   "--innodb-buffer-pool-size=64M",
-  "--innodb-log-file-size=64M",
+  "--loose-innodb-log-file-size=64M",
   "--innodb-flush-log-at-trx-commit=1",
   "--performance-schema=off",
   "--max-connections=200",
 ];
 
 /**
- * Starts a MariaDB of its own on a free loopback port, with a user that may do everything, or answers
- * the one that `VSS_TEST_MYSQL_URL` names, which can't be hurt: `signal` and `restart` refuse there.
+ * Starts a MariaDB of its own on a free loopback port, with a user that may do everything (or, by
+ * `VSS_TEST_MYSQLD`, a MySQL). Answers the one that `VSS_TEST_MYSQL_URL` names, if any, which can't be
+ * hurt: `signal` and `restart` refuse there.
  */
 export async function startMariadb(options: MariadbOptions = {}): Promise<TestServer> {
   const given = process.env["VSS_TEST_MYSQL_URL"];
@@ -52,9 +59,10 @@ export async function startMariadb(options: MariadbOptions = {}): Promise<TestSe
   await install(data, own);
   const port = await freePort();
   const server = new ServerProcess(
-    "mariadbd",
+    MYSQLD === "" ? "mariadbd" : MYSQLD,
     [
       ...own,
+      ...(MYSQLD === "" ? [] : ["--mysqlx=OFF", "--secure-file-priv="]),
       `--socket=${join(folder, "socket")}`,
       `--pid-file=${join(folder, "pid")}`,
       `--port=${port}`,
@@ -88,6 +96,10 @@ export async function startMariadb(options: MariadbOptions = {}): Promise<TestSe
 
 async function install(data: string, own: readonly string[]): Promise<void> {
   await mkdir(data, { recursive: true });
+  if (MYSQLD !== "") {
+    await run(MYSQLD, [...own, "--secure-file-priv=", "--initialize-insecure"]);
+    return;
+  }
   const args = [
     ...own,
     "--auth-root-authentication-method=normal",
