@@ -54,6 +54,8 @@ interface Job {
   /** The same for every attempt: the database takes it once. */
   readonly id: string;
   readonly deadline: number;
+  /** Whether guesses of its heads would do. */
+  readonly canGuess: boolean;
   /** How many have begun. */
   attempts: number;
   /** What attempts would have answered whose COMMIT was sent and never answered, by attempt. */
@@ -93,6 +95,7 @@ export class Committer {
       keys: keysOfBatch(transactions),
       id: this.#newId(),
       deadline,
+      canGuess: transactions.every(isPutsOnly),
       attempts: 0,
       unanswered: new Map(),
     };
@@ -136,8 +139,7 @@ export class Committer {
     const { database, cache } = this.#parts;
     return database.options.writers.use(job.deadline, (session) =>
       inTransaction(session, job.deadline, async () => {
-        const canGuess =
-          job.attempts === 0 && this.#guesses.areGood && job.transactions.every(isPutsOnly);
+        const canGuess = job.canGuess && job.attempts === 0 && this.#guesses.areGood;
         const guess = canGuess ? cache.getAll(job.keys) : undefined;
         if (guess === undefined) return this.#locked(session, job, BEGIN);
         try {
@@ -200,7 +202,7 @@ export class Committer {
       throw error;
     }
     if (state.uncleared.length > 0) return this.#clearFirst(session, job, state);
-    this.#compare(job.keys, state.heads);
+    this.#compare(job, state.heads);
     const before = new Map(state.heads);
     const plan = planBatch(job.transactions, state, now);
     if (plan.writes.length === 0 && plan.remember.length === 0) {
@@ -229,11 +231,11 @@ export class Committer {
   }
 
   /** Learns from heads that are locked whether guesses would have been right. */
-  #compare(keys: readonly Key[], heads: Heads): void {
+  #compare(job: Job, heads: Heads): void {
     const { cache } = this.#parts;
     let isKnown = true;
     const wrong: Key[] = [];
-    for (const key of keys) {
+    for (const key of job.keys) {
       const guess = cache.get(key)?.head;
       const head = heads.get(key);
       if (guess === undefined) isKnown = false;
@@ -242,6 +244,7 @@ export class Committer {
       }
     }
     cache.forget(wrong);
+    if (!job.canGuess) return;
     if (wrong.length > 0) this.#guesses.learn(false);
     else if (isKnown) this.#guesses.learn(true);
   }
