@@ -26,6 +26,8 @@ const ILLEGAL: Readonly<Record<string, RegExp>> = {
   "sqlite:/a%00.db": /U\+0000/,
   "sqlite::memory:": /memory:/,
   "sqlite://data/state.db": /no host/,
+  "sqlite:~/state.db": /Write the folder out/,
+  "sqlite:~ann/state.db": /Write the folder out/,
   "sqlite:./data/": /folder/,
 };
 

@@ -30,6 +30,12 @@ export function parseUrl(url: string): SqliteOptions {
       "A sqlite: URL has no host: write sqlite:./data/state.db or sqlite:/var/lib/state.db.",
     );
   }
+  if (/^~[^/]*\//.test(path)) {
+    throw invalid(
+      'No shell replaces a "~" behind "sqlite:". Write the folder out, as in sqlite:$HOME/state.db, ' +
+        "or sqlite:./~/state.db for a folder of that name.",
+    );
+  }
   if (path.endsWith("/")) throw invalid("A sqlite: URL names a file, and this names a folder.");
   return { file: resolve(path) };
 }
