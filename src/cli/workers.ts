@@ -31,7 +31,7 @@ export function announce(text: string): void {
 /**
  * Serves by several processes that share one port. Each is a whole server over the same store, which
  * is what keeps them correct together; one that dies is started again. Ends when a signal asks for it
- * and all have stopped, or when one can't start at all.
+ * and all have stopped, or when one can't start in the first place.
  */
 export async function runWorkers(settings: Settings): Promise<number> {
   if (settings.store.startsWith("memory:")) {
@@ -63,7 +63,7 @@ class Workers {
     this.#count = count;
   }
 
-  /** Answers with an exit code where a worker ends before it ever served. */
+  /** Answers with an exit code where a worker ends before all have served. */
   async start(): Promise<number> {
     const { promise, resolve } = Promise.withResolvers<number>();
     for (let started = 0; started < this.#count; started += 1) this.#fork(resolve);
@@ -96,7 +96,8 @@ class Workers {
         if (this.#running.size === 0) this.#ended.resolve();
         return;
       }
-      if (!hasServed) onFailed(code || 1);
+      // Once all have served, one that can't start waits for its back end, as those that serve do.
+      if (!hasServed && this.#announced === "") onFailed(code || 1);
       else void sleep(RESTART_MS).then(() => this.#isStopping || this.#fork(onFailed));
     });
   }

@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { removeFolder, temporaryFolder, waitUntil } from "../servers/process.ts";
+import { startOwnRedis } from "../servers/redis.ts";
+import { isSelected } from "../servers/selection.ts";
 import { serve, vss } from "./vss.ts";
 
 /** The processes that a server has started. */
@@ -59,6 +61,34 @@ test("workers that all die at once come back, and the server says where", async 
   assert.equal((await server.ended()).code, 0);
   await removeFolder(folder);
 });
+
+if (isSelected("redis")) {
+  test("a worker that can't start again while the back end is away takes nobody with it", async (t) => {
+    const folder = await temporaryFolder("workers");
+    t.after(() => removeFolder(folder));
+    const redis = await startOwnRedis();
+    t.after(() => redis.stop());
+    const args = ["--workers", "2", "--store", redis.url, "--connect-timeout", "2s"];
+    const { server, url } = await serve(args, { cwd: folder });
+    redis.signal("SIGKILL");
+    const [victim = 0] = workersOf(server.pid);
+    process.kill(victim, "SIGKILL");
+    await waitUntil("two attempts", () => server.stderr.split("did not answer within").length > 2);
+    assert.ok(server.isRunning);
+    await redis.restart();
+    await waitUntil("an answer of each worker", async () => {
+      const put = async (): Promise<boolean> =>
+        fetch(`${url}/key`, { method: "PUT", body: "value" }).then(
+          ({ ok }) => ok,
+          () => false,
+        );
+      const workers = workersOf(server.pid).length;
+      return workers === 2 && (await Promise.all([put(), put(), put(), put()])).every(Boolean);
+    });
+    server.signal("SIGTERM");
+    assert.equal((await server.ended()).code, 0);
+  });
+}
 
 test("a store of one process refuses several workers", async () => {
   const { code, stderr } = await vss(["--workers", "2", "--store", "memory:"], { cwd: "." });
