@@ -8,6 +8,9 @@ import { StopSignals, type StopMessage } from "./stop.ts";
 /** Before a worker that ended is started again, in milliseconds: one that can't start must not spin. */
 const RESTART_MS = 1_000;
 
+/** A worker cuts off what takes too long by itself; one that does not even do that is ended later by this. */
+const CUT_OFF_MS = 1_000;
+
 /** True in the process that only starts the others; they do the work. */
 export function isStarterOf(settings: Settings): boolean {
   return settings.workers > 1 && cluster.isPrimary;
@@ -42,7 +45,7 @@ export async function runWorkers(settings: Settings): Promise<number> {
   }
   const signals = new StopSignals();
   await assertFree(settings);
-  const workers = new Workers(settings.workers);
+  const workers = new Workers(settings);
   const failed = workers.start();
   const signal = await Promise.race([signals.next(), failed]);
   if (typeof signal === "number") return workers.stop("SIGTERM").then(() => signal);
@@ -53,14 +56,16 @@ export async function runWorkers(settings: Settings): Promise<number> {
 /** The processes, by node:cluster, which hands each new connection to one of them in turn. */
 class Workers {
   readonly #count: number;
+  readonly #drainTimeoutMs: number;
   readonly #running = new Set<Worker>();
   readonly #serving = new Set<Worker>();
   readonly #ended = Promise.withResolvers<void>();
   #announced = "";
   #isStopping = false;
 
-  constructor(count: number) {
-    this.#count = count;
+  constructor({ workers, drainTimeoutMs }: Pick<Settings, "workers" | "drainTimeoutMs">) {
+    this.#count = workers;
+    this.#drainTimeoutMs = drainTimeoutMs;
   }
 
   /** Answers with an exit code where a worker ends before all have served. */
@@ -70,13 +75,19 @@ class Workers {
     return promise;
   }
 
-  /** Asks all of them to stop, and waits for their ends. */
+  /** Asks all of them to stop, and waits for their ends. Answers 1 where one had to be ended. */
   async stop(signal: NodeJS.Signals): Promise<number> {
     this.#isStopping = true;
     const message: StopMessage = { stop: signal };
     for (const worker of this.#running) if (worker.isConnected()) worker.send(message);
+    let code = 0;
+    const late = setTimeout(() => {
+      code = 1;
+      for (const worker of this.#running) worker.process.kill("SIGKILL");
+    }, this.#drainTimeoutMs + CUT_OFF_MS);
     if (this.#running.size > 0) await this.#ended.promise;
-    return 0;
+    clearTimeout(late);
+    return code;
   }
 
   #fork(onFailed: (code: number) => void): void {

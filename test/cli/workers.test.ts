@@ -90,6 +90,18 @@ if (isSelected("redis")) {
   });
 }
 
+test("a worker that does nothing any more does not hold up the end", async (t) => {
+  const folder = await temporaryFolder("workers");
+  t.after(() => removeFolder(folder));
+  const args = ["--workers", "2", "--store", "sqlite:state.db", "--drain-timeout", "100ms"];
+  const { server } = await serve(args, { cwd: folder });
+  const [stuck = 0] = workersOf(server.pid);
+  process.kill(stuck, "SIGSTOP");
+  server.signal("SIGTERM");
+  assert.equal((await server.ended()).code, 1);
+  assert.throws(() => process.kill(stuck, 0), { code: "ESRCH" });
+});
+
 test("a store of one process refuses several workers", async () => {
   const { code, stderr } = await vss(["--workers", "2", "--store", "memory:"], { cwd: "." });
   assert.equal(code, 2);
