@@ -16,7 +16,8 @@ import {
   type HeadDocument,
 } from "./states.ts";
 
-const NO_HEAD: Head = { segment: undefined, live: undefined, latest: undefined };
+/** Of a key that no document is about. */
+export const NO_HEAD: Head = { segment: undefined, live: undefined, latest: undefined };
 
 /**
  * Reads heads of keys, and fetches only those that this process does not remember or that have
@@ -77,6 +78,27 @@ export class HeadReader {
     return heads;
   }
 
+  /** Remembers newest segments that were read without values, and answers what they say. */
+  async keep(
+    documents: readonly HeadDocument[],
+    { time, deadline }: Reading,
+  ): Promise<ReadonlyMap<Key, Head>> {
+    await waitForJournal(this.#database, documents, deadline);
+    const heads = new Map<Key, Head>();
+    for (const document of documents) {
+      // The names of all documents are keys that were checked before they were written.
+      const key = document._id as Key;
+      const known = this.#cache.head(key, "info")?.item;
+      const isKnown = known !== undefined && known.segment?.start === document.s;
+      const head = isKnown ? known : toHead(document, false);
+      // What is known may have a value, which is worth keeping.
+      if (isKnown) this.#cache.confirmHead(key, head, time);
+      else this.#cache.keepHead(key, head, time);
+      heads.set(key, head);
+    }
+    return heads;
+  }
+
   /** The keys whose newest segment is another one by now. */
   async #findChanged(known: ReadonlyMap<Key, Head>, reading: Reading): Promise<readonly Key[]> {
     if (known.size === 0) return [];
@@ -114,7 +136,7 @@ export class HeadReader {
   }
 }
 
-interface Reading {
+export interface Reading {
   readonly time: ReadTime;
   readonly deadline: Deadline;
 }
