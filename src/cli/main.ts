@@ -12,6 +12,10 @@ const EXIT_FAILURE = 1;
 /** How long the process may live on after its command has ended. */
 const LINGER_MS = 500;
 
+// Whoever reads the output may stop early, as `head` does: a server goes on, and a help ends in silence.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") process.stderr.write(`vss: standard output: ${error.message}\n`);
+});
 process.exitCode = await main(process.argv.slice(2)).catch(report);
 // Nothing is under way any more; a pipe or a driver that is still open must not hold up the end.
 setTimeout(() => process.exit(), LINGER_MS).unref();
