@@ -9,6 +9,11 @@ const TURN_MS = 3;
 /** The same while connections come, as one turn takes in one of them. */
 const TURN_MS_OF_ARRIVALS = 0.5;
 
+/** Tasks that are run before what follows from them; one by one, it shows in the rate of requests. */
+const AT_A_TIME = 4;
+
+const DONE = Promise.resolve();
+
 /** Tasks that have run are forgotten when there are this many. */
 const PASSED_MAX = 1_000;
 
@@ -30,6 +35,7 @@ export class LoopTime {
   #isWatching = false;
   #watchedFrom = -Infinity;
   #turnMs = TURN_MS;
+  #until = 0;
   #hasCome = false;
 
   constructor(clock: Clock) {
@@ -82,18 +88,27 @@ export class LoopTime {
   #watch(): void {
     this.#isWatching = true;
     this.#watchedFrom = this.#clock.monotonic();
-    setImmediate(() => this.#run(this.#clock.monotonic() + this.#turnMs));
+    setImmediate(this.#begin);
   }
 
-  #run(until: number): void {
-    const task = this.#putOff[this.#next];
-    if (task === undefined || this.#clock.monotonic() >= until) return this.#endTurn();
-    this.#next += 1;
-    task();
+  readonly #begin = (): void => {
+    this.#until = this.#clock.monotonic() + this.#turnMs;
+    this.#run();
+  };
+
+  readonly #run = (): void => {
+    for (let left = AT_A_TIME; left > 0; left -= 1) {
+      const task = this.#putOff[this.#next];
+      if (task === undefined || this.#clock.monotonic() >= this.#until) return this.#endTurn();
+      this.#next += 1;
+      task();
+    }
     // A tick that is asked for by a microtask comes when no microtask is left, so that all that
-    // follows from this task at once is a part of its time.
-    queueMicrotask(() => process.nextTick(() => this.#run(until)));
-  }
+    // follows from these tasks at once is a part of their time.
+    void DONE.then(this.#afterMicrotasks);
+  };
+
+  readonly #afterMicrotasks = (): void => process.nextTick(this.#run);
 
   #endTurn(): void {
     this.#isWatching = false;
