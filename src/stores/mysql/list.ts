@@ -8,6 +8,7 @@ import { integerLiteral, textLiteral } from "./sql.ts";
 /**
  * A page of a key's kept versions. They have no gaps, so the page is a range of the primary key that
  * both ends of are known: given an order and a limit instead, MariaDB reads and sorts the whole history.
+ * Asked to sort the few rows of the range, it sets up a sort that takes two fifths of the statement.
  */
 export function readHistory(
   database: Database,
@@ -19,11 +20,12 @@ export function readHistory(
   const statement =
     `SELECT STRAIGHT_JOIN ${INFO_COLUMNS} FROM ${heads} h JOIN ${versions} v ${BY_KEY} ` +
     `ON v.key_bytes = h.key_bytes AND v.incarnation = h.incarnation AND ${pageRange(page)} ` +
-    `WHERE h.key_bytes = ${textLiteral(key)} ` +
-    `ORDER BY v.version ${page.order === "oldest-first" ? "ASC" : "DESC"}`;
+    `WHERE h.key_bytes = ${textLiteral(key)}`;
+  const sign = page.order === "oldest-first" ? 1 : -1;
   return database.read(async (session, deadline) => {
     const [rows = []] = await session.run([statement], deadline);
-    return rows.map((row) => toInfo(row));
+    const entries = rows.map((row) => toInfo(row));
+    return entries.sort((a, b) => sign * (a.version - b.version));
   });
 }
 
