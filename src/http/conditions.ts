@@ -17,9 +17,18 @@ export const CAS = optional(
 /** Options are built up by ifs, not by spreading: PUT is where writes spend their time. */
 export type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 
-/** A request's conditions on the key it writes; an empty object where it has none. */
+/**
+ * A request's conditions on the key it writes; an empty object where it has none. Throws for headers
+ * that ask for what a write here does not do: without them it would do something else.
+ */
 export function conditionsOf(exchange: Exchange, cas: number | undefined): Mutable<Conditions> {
   const { headers } = exchange.request;
+  if (headers["if-unmodified-since"] !== undefined) {
+    throw refused("A write has no condition on times. Send If-Match with an ETag, or ?cas=.");
+  }
+  if (headers["content-range"] !== undefined) {
+    throw refused("A PUT replaces the whole value. Send all of it, without Content-Range.");
+  }
   const ifMatch = headers["if-match"];
   const ifNoneMatch = headers["if-none-match"];
   const found: Mutable<Conditions> = {};
@@ -29,6 +38,10 @@ export function conditionsOf(exchange: Exchange, cas: number | undefined): Mutab
     found.ifNoneMatch = parseEtags("If-None-Match", ifNoneMatch, { weak: true });
   }
   return found;
+}
+
+function refused(reason: string): StateError {
+  return new StateError("invalid_request", `${reason} Nothing was written.`);
 }
 
 /** A write's conditions and its id, as a PUT and a restore have them. */

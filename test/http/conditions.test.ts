@@ -198,3 +198,18 @@ test("a server that requires conditions takes no write without one", async () =>
   assert.equal((await send("POST", `${url}/restore?version=1&cas=2`)).status, 200);
   assert.equal((await send("DELETE", url)).status, 200);
 });
+
+test("a write that asks for a part, or for a condition on times, is refused whole", async () => {
+  const url = freshUrl();
+  await put(url, "first");
+  for (const header of ["If-Unmodified-Since", "Content-Range"]) {
+    const value = header === "Content-Range" ? "bytes 0-1/5" : "Sat, 01 Jan 2000 00:00:00 GMT";
+    const response = await send("PUT", url, { [header]: value }, "second");
+    const { code, detail } = await problemOf(response);
+    assert.equal(code, "invalid_request");
+    assert.match(String(detail), /Nothing was written/);
+  }
+  const response = await send("DELETE", url, { "If-Unmodified-Since": new Date(0).toUTCString() });
+  assert.equal(response.status, 400);
+  assert.equal(((await (await fetch(url)).json()) as { version: number }).version, 1);
+});
