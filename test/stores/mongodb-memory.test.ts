@@ -144,6 +144,43 @@ for (const replicaSet of [false, true]) {
     await check(20);
   });
 
+  test(`${name}: one version out of each of several segments is found, until retention removes it`, async () => {
+    const state = new TestState(server);
+    const writer = await state.open();
+    const keys = [keyOf(unique()), keyOf(unique())];
+    for (const key of keys) {
+      for (const part of [1, 2, 3]) await putMany(writer, key, 40, `part ${part}`);
+    }
+    const versions = [5, 45, 120];
+    const check = async (first: "trimmed" | "part 1-5"): Promise<void> => {
+      for (const some of [keys.slice(0, 1), keys]) {
+        for (const value of [true, false]) {
+          // One that remembers nothing yet.
+          const reader = await state.open();
+          const queries = some.flatMap((key) =>
+            versions.map((version) => ({ key, select: { version }, value })),
+          );
+          for (let again = 0; again < 2; again += 1) {
+            const results = await reader.read(queries);
+            const expected = some.flatMap(() => [first, "part 2-5", "part 3-40"]);
+            results.forEach((result, i) => {
+              if (expected[i] === "trimmed") return assert.equal(result, "trimmed");
+              assert.ok(typeof result === "object");
+              assert.equal(result.version, versions[i % versions.length]);
+              assert.equal(result.value && textOf(result), value ? expected[i] : undefined);
+            });
+          }
+        }
+      }
+    };
+    await check("part 1-5");
+    for (const key of keys) {
+      const { incarnation } = await readEntry(writer, key, "latest");
+      await writer.trim(key, incarnation, 20, 100);
+    }
+    await check("trimmed");
+  });
+
   test(`${name}: an answer that is larger than a reply of MongoDB comes whole`, async () => {
     const [reader, writer] = await openPair();
     const keys = Array.from({ length: 20 }, () => keyOf(unique()));

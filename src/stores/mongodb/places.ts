@@ -31,13 +31,16 @@ interface Reading {
   readonly entries: (EntryDocument | undefined)[];
 }
 
-/** The entries of one segment that were asked for, in that order; null is what retention has removed. */
+/**
+ * The entries of one segment that were asked for, in that order, or the one that was; null or missing
+ * is what retention has removed.
+ */
 interface PickedSegment {
   readonly k: Key;
   readonly g: string;
   readonly s: number;
   readonly c: number;
-  readonly p: readonly (EntryDocument | null)[];
+  readonly p?: readonly (EntryDocument | null)[] | EntryDocument | null;
 }
 
 interface SoughtSegment {
@@ -123,10 +126,11 @@ export class PlaceReader {
       const picks = segments.get(name);
       if (picks === undefined) continue;
       segments.delete(name);
+      const picked = isList(found.p) ? found.p : [found.p];
       picks.wanted.forEach((one, i) => {
         const { incarnation, position } = one.place;
         const isIn = found.g === incarnation && position < found.s + found.c;
-        if (isIn) reading.entries[one.index] = found.p[i] ?? undefined;
+        if (isIn) reading.entries[one.index] = picked[i] ?? undefined;
         else left.push(one);
       });
     }
@@ -223,14 +227,18 @@ function pickCommand(find: string, segments: readonly Picks[], { detail }: Readi
     s: { $in: some.map(({ start }) => start) },
   }));
   const [lone] = filters;
-  const names = segments.map(({ key, start }) => [key, start]);
+  const isLone = filters.length === 1;
+  const names = segments.map(({ key, start }) => (isLone ? start : [key, start]));
+  const which = { $indexOfArray: [{ $literal: names }, isLone ? "$s" : ["$k", "$s"]] };
   const positions = segments.map(({ wanted }) => wanted.map(({ place }) => place.position));
-  const which = { $indexOfArray: [{ $literal: names }, ["$k", "$s"]] };
   // Retention cuts the front, so places count from the end.
-  const fromEnd = { $subtract: ["$$this", { $add: ["$s", "$c"] }] };
+  const entryAt = (position: Document | string): Document =>
+    withDetail({ $arrayElemAt: ["$e", { $subtract: [position, { $add: ["$s", "$c"] }] }] }, detail);
+  // Lists in a list would cost this side more than all the rest, and MongoDB a third as much again.
+  const hasOneEach = positions.every(({ length }) => length === 1);
   return {
     find,
-    filter: filters.length === 1 ? lone : { $or: filters },
+    filter: isLone ? lone : { $or: filters },
     hint: INDEXES.log.name,
     projection: {
       _id: 0,
@@ -238,17 +246,23 @@ function pickCommand(find: string, segments: readonly Picks[], { detail }: Readi
       g: 1,
       s: 1,
       c: 1,
-      p: {
-        $map: {
-          input: { $arrayElemAt: [{ $literal: positions }, which] },
-          in: withDetail({ $arrayElemAt: ["$e", fromEnd] }, detail),
-        },
-      },
+      p: hasOneEach
+        ? entryAt({ $arrayElemAt: [{ $literal: positions.flat() }, which] })
+        : {
+            $map: {
+              input: { $arrayElemAt: [{ $literal: positions }, which] },
+              in: entryAt("$$this"),
+            },
+          },
     },
     // What does not fit one reply of 16 MiB is sought like what was not found.
     batchSize: segments.length + 1,
     singleBatch: true,
   };
+}
+
+function isList(picked: PickedSegment["p"]): picked is readonly (EntryDocument | null)[] {
+  return Array.isArray(picked);
 }
 
 function lookupIn(segments: string): Document {
