@@ -82,6 +82,32 @@ export const listCases: readonly StateCase[] = [
     },
   },
   {
+    name: "keeps a page to its prefix, whatever cursor it is given",
+    async run(context) {
+      const { state } = context;
+      const prefix = context.prefix();
+      const ends = ["a", "b1", "b2", "c"];
+      const infos = await Promise.all(ends.map((end) => state.put(`${prefix}${end}`, "x")));
+      const at = Math.max(...infos.map(({ createdAt }) => createdAt));
+      const inB: KeysOptions = { prefix: `${prefix}b` };
+      const cursors = { "": ["b1", "b2"], a: ["b1", "b2"], b: ["b1", "b2"], b2: ["b2"], c: [] };
+      for (const [end, expected] of Object.entries(cursors)) {
+        const after = end && Buffer.from(`${prefix}${end}`).toString("base64url");
+        for (const options of [inB, { ...inB, at }, { ...inB, values: true }]) {
+          const page = await state.keys({ ...options, after });
+          const keys = page.keys.map(({ key }) => key.slice(prefix.length));
+          assert.deepEqual([keys, page.next], [expected, undefined], `after "${end}"`);
+        }
+        const folded = await state.keys({ ...inB, delimiter: "2", after });
+        assert.deepEqual(
+          [...folded.keys.map(({ key }) => key), ...folded.prefixes],
+          expected.map((key) => `${prefix}${key}`),
+          `folded, after "${end}"`,
+        );
+      }
+    },
+  },
+  {
     name: "takes a prefix for nothing but itself",
     async run(context) {
       const { state } = context;

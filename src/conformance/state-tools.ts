@@ -145,6 +145,26 @@ export const toolCases: readonly StateCase[] = [
     },
   },
   {
+    name: "brings back no key outside of the prefix, whatever cursor it is given",
+    async run(context) {
+      const { state } = context;
+      const prefix = context.prefix();
+      for (const end of ["a", "b", "c"]) await state.put(`${prefix}${end}`, "x");
+      // None of the keys existed then, so whatever is looked at is deleted.
+      const back = { prefix: `${prefix}b`, at: 1 };
+      const beyond = Buffer.from(`${prefix}c`).toString("base64url");
+      assert.deepEqual((await state.restorePrefix({ ...back, after: beyond })).restored, []);
+      // As a script sends it whose first round has no cursor yet.
+      const { restored } = await state.restorePrefix({ ...back, after: "" });
+      assert.deepEqual(
+        restored.map(({ key }) => key),
+        [`${prefix}b`],
+      );
+      const left = (await state.keys({ prefix })).keys.map(({ key }) => key.slice(prefix.length));
+      assert.deepEqual(left, ["a", "c"]);
+    },
+  },
+  {
     name: "brings a long prefix back in pages, each key once",
     async run(context) {
       const { state } = context;

@@ -6,7 +6,7 @@ import type {
   KeysItem,
   KeysOptions,
 } from "../api.ts";
-import { keyAfter, prefixEnd, type Key } from "../key.ts";
+import { compareKeys, keyAfter, prefixEnd, type Key } from "../key.ts";
 import { PAGE_VALUE_BYTES_MAX } from "../limits.ts";
 import type { Entry, EntryInfo, KeyInfo, ReadResult, Select, Store } from "../store.ts";
 import { checkLimit, checkMoment, checkPrefix, checkVersion, invalid } from "./input.ts";
@@ -78,6 +78,22 @@ function decodeCursor(cursor: string): string {
   return text;
 }
 
+/**
+ * Where a page starts: at `after`, but never before its prefix. A cursor that is empty, as a script's
+ * first round sends it, or that belongs to another prefix would otherwise bring keys nobody asked
+ * for. Undefined where nothing of the prefix is left.
+ */
+function startOf(
+  after: string | undefined,
+  prefix: string,
+  to: string | undefined,
+): string | undefined {
+  if (after === undefined) return prefix;
+  const cursor = decodeCursor(after);
+  const from = compareKeys(cursor, prefix) < 0 ? prefix : cursor;
+  return to === undefined || compareKeys(from, to) < 0 ? from : undefined;
+}
+
 /** Keys looked at for one page as of a time, where most of them may not have existed. */
 const KEYS_SCAN_MAX = 10_000;
 
@@ -94,7 +110,7 @@ export async function keysPage(
   const to = prefixEnd(prefix);
   const keys: KeyInfo[] = [];
   const prefixes: string[] = [];
-  let from: string | undefined = options.after === undefined ? prefix : decodeCursor(options.after);
+  let from = startOf(options.after, prefix, to);
   for (let looked = 0; from !== undefined && looked < KEYS_SCAN_MAX;) {
     const wanted = limit - keys.length - prefixes.length;
     if (wanted === 0) break;
