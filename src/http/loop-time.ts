@@ -49,7 +49,7 @@ export class LoopTime {
 
   /**
    * Whether this turn has been given to requests for long enough. The end of a turn is looked for at
-   * most once in `TURN_MS`, since a look costs as much as a tenth of a short request.
+   * most once in `TURN_MS`: whenever it is, the event loop does not sleep, and goes round once more.
    */
   get isOver(): boolean {
     const passedMs = this.#clock.monotonic() - this.#watchedFrom;
