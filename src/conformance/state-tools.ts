@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { hash } from "./build.ts";
 import { passMoment, refused, valueText, type StateCase } from "./state-context.ts";
 import type { StateApi } from "../api.ts";
+import { AUTHOR_CHARS_MAX } from "../limits.ts";
 
 /** Diff, restore and restoring a prefix. */
 export const toolCases: readonly StateCase[] = [
@@ -142,6 +143,17 @@ export const toolCases: readonly StateCase[] = [
       assert.equal((await state.head(`${prefix}same`))?.version, 1);
       const again = await state.restorePrefix({ prefix, at });
       assert.deepEqual([again.restored, again.unchanged], [[], 2]);
+    },
+  },
+  {
+    name: "refuses to bring a prefix back by an author that no version can have, before any write",
+    async run(context) {
+      const { state } = context;
+      const prefix = context.prefix();
+      const at = await prefixOfThen(state, prefix, context.key());
+      const author = "a".repeat(AUTHOR_CHARS_MAX + 1);
+      await refused("invalid_parameter", () => state.restorePrefix({ prefix, at, author }));
+      assert.equal(valueText(await state.get(`${prefix}new`)), "new", "it was not deleted");
     },
   },
   {

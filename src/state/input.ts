@@ -114,7 +114,8 @@ export function toPut(key: Key, input: PutInput, valueBytesMax: number): Put {
   };
 }
 
-function checkLength(parameter: string, text: string | undefined, max: number): void {
+/** Refuses a text of metadata that is too long, or that could not come back as it was. */
+export function checkLength(parameter: string, text: string | undefined, max: number): void {
   if (text === undefined) return;
   if (text.length > max)
     throw invalid(parameter, `"${parameter}" holds at most ${max} characters.`);
