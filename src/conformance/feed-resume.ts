@@ -164,6 +164,26 @@ export const feedResumeCases: readonly StoreCase[] = [
       assert.fail(`still not expired after ${attempts} rounds of housekeeping`);
     },
   },
+  {
+    name: "refuses a cursor of another store's feed, or tells all that comes after it",
+    needs: ["watch"],
+    async run(context) {
+      const [longer, shorter] = [await context.openEmpty(), await context.openEmpty()];
+      const key = context.key();
+      await putMany(longer, key, 300);
+      const follower = await context.follow(longer, []);
+      const { lastCursor } = follower;
+      await follower.stop();
+      await putMany(shorter, key, 5);
+      const code = await failureAt(shorter, lastCursor);
+      if (code !== undefined) return assert.equal(code, "cursor_expired");
+      const resumed = await context.follow(shorter, [key], lastCursor);
+      await resumed.until("the present", () => resumed.caughtUpBatches > 0);
+      const { version } = await putOne(shorter, key, "after the cursor");
+      await resumed.until("what came", () => resumed.changes.at(-1)?.version === version);
+      await resumed.stop();
+    },
+  },
 ];
 
 /** A feed that was shortened is followed from now on as ever. */

@@ -1,4 +1,4 @@
-import type { Cursor } from "../../store.ts";
+import type { Change, Cursor } from "../../store.ts";
 import { invalid } from "../input.ts";
 
 /** A feed cursor as an event's id: positions joined by "~", which none of them holds. */
@@ -25,4 +25,9 @@ export function laterOf(a: Cursor, b: Cursor): Cursor {
 /** True where `a` has reached `b` in every partition. */
 export function hasReached(a: Cursor, b: Cursor): boolean {
   return b.every((position, partition) => (a[partition] ?? "") >= position);
+}
+
+/** True for a change that a reader at this cursor already has. */
+export function isBehind(change: Change, cursor: Cursor): boolean {
+  return change.position <= (cursor[change.partition] ?? "");
 }

@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import type { WatchEvent } from "../../api.ts";
+import { SharedMemory } from "../../../test/conformance/broken/shared-memory.ts";
+import { openState } from "../../../test/conformance/suites.ts";
 import { open } from "../../index.ts";
+import type { ChangeBatch, Store } from "../../store.ts";
 import { WAITING_EVENTS_MAX } from "./subscriber.ts";
 
 /** Takes events until `count` have come. */
@@ -22,6 +25,39 @@ async function take(
 function describe(event: WatchEvent): string {
   const which = "key" in event ? ` ${event.key}` : "";
   return event.type + which + (event.type === "put" ? `/${event.version}` : "");
+}
+
+/** Holds back what a store tells the hub, as a back end under load does; other readers go on. */
+class HeldFeed {
+  #held: PromiseWithResolvers<void> | undefined;
+
+  hold(): void {
+    this.#held = Promise.withResolvers();
+  }
+
+  release(): void {
+    this.#held?.resolve();
+    this.#held = undefined;
+  }
+
+  over(store: Store): Store {
+    const changes = store.changes.bind(store);
+    let isFirst = true;
+    store.changes = (after, signal): AsyncIterable<ChangeBatch> => {
+      const batches = changes(after, signal);
+      const isHub = isFirst;
+      isFirst = false;
+      return isHub ? this.#delayed(batches) : batches;
+    };
+    return store;
+  }
+
+  async *#delayed(batches: AsyncIterable<ChangeBatch>): AsyncGenerator<ChangeBatch> {
+    for await (const batch of batches) {
+      await this.#held?.promise;
+      yield batch;
+    }
+  }
 }
 
 test("a prefix watch resumes from any of its ids without missing or repeating", async () => {
@@ -49,6 +85,41 @@ test("an id that no event of this store can have is refused", async () => {
     await assert.rejects(events.next(), { code: "invalid_parameter" });
   }
   await state.close();
+});
+
+test("an id from beyond the end of the feed is refused as one from before its start is", async () => {
+  const before = await open("memory:");
+  for (let i = 0; i < 10; i += 1) await before.put("k", "x");
+  const [last] = await take(before.watchPrefix({ prefix: "" })[Symbol.asyncIterator](), 1);
+  await before.close();
+  const again = await open("memory:");
+  await again.put("k", "x");
+  const resumed = again.watchPrefix({ prefix: "", lastEventId: last?.id ?? "" });
+  await assert.rejects(resumed[Symbol.asyncIterator]().next(), { code: "cursor_expired" });
+  await again.close();
+});
+
+test("an id that this process has not come to yet, while the back end has, is resumed from", async () => {
+  const memory = new SharedMemory();
+  const url = memory.newUrl();
+  const writer = await openState(memory.open, url);
+  const changes = writer.watchPrefix({ prefix: "" })[Symbol.asyncIterator]();
+  await take(changes, 1);
+  const held = new HeldFeed();
+  const behind = await openState(async (...args) => held.over(await memory.open(...args)), url);
+  await take(behind.watchPrefix({ prefix: "" })[Symbol.asyncIterator](), 1);
+  held.hold();
+  for (const key of ["a1", "b1", "a2"]) await writer.put(key, "x");
+  const told = await take(changes, 3);
+  await writer.put("a3", "x");
+  const lastEventId = told[1]?.id ?? "";
+  const resumed = behind.watchPrefix({ prefix: "a", lastEventId })[Symbol.asyncIterator]();
+  assert.deepEqual((await take(resumed, 3)).map(describe), ["put a2/1", "put a3/1", "caught-up"]);
+  held.release();
+  await writer.put("a4", "x");
+  assert.deepEqual((await take(resumed, 1)).map(describe), ["put a4/1"]);
+  await writer.close();
+  await behind.close();
 });
 
 test("a key watch tells each life of the key in order, whatever its age", async () => {

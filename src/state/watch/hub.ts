@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Key } from "../../key.ts";
 import type { Change, ChangeBatch, Cursor, Store } from "../../store.ts";
 import type { Log } from "../../telemetry/log.ts";
-import { encodeCursor, hasReached, laterOf } from "./cursor.ts";
+import { encodeCursor, hasReached, isBehind, laterOf } from "./cursor.ts";
 import { Subscriber, type FeedEvent } from "./subscriber.ts";
 
 /** Recent changes kept for readers that come back after a short break. */
@@ -75,7 +75,8 @@ export class Hub {
       this.#running = { started, stop };
       void this.#follow(stop.signal, resolve).catch((error: unknown) => {
         reject(error);
-        this.#fail(error);
+        // One that was stopped has no readers any more: they are another's.
+        if (!stop.signal.aborted) this.#fail(error);
       });
     }
     await this.#running.started;
@@ -105,10 +106,19 @@ export class Hub {
   }
 
   /**
+   * Whether a cursor is beyond what this process has seen. The hub may be behind the back end, or the
+   * cursor of another store, or of this one before it was restored: only the store can tell.
+   */
+  isAhead(cursor: Cursor): boolean {
+    return !hasReached(this.#cursor, cursor);
+  }
+
+  /**
    * Subscribes from a cursor on, or from now on. Undefined where the ring does not reach back to
-   * `after`: the caller then reads the feed itself until it does.
+   * `after`, or the feed is not followed now: the caller then reads the feed itself, and asks again.
    */
   subscribePrefix(prefix: string, after: Cursor | undefined): PrefixPlace | undefined {
+    if (this.#running === undefined) return undefined;
     if (after !== undefined && !hasReached(after, this.#ringStart)) return undefined;
     const missed = after === undefined ? [] : this.#since(prefix, after);
     const cursor = after === undefined ? this.#cursor : laterOf(this.#cursor, after);
@@ -226,8 +236,4 @@ export class Hub {
     }
     for (const { subscriber } of this.#byPrefix) subscriber.fail(error);
   }
-}
-
-function isBehind(change: Change, cursor: Cursor): boolean {
-  return change.position <= (cursor[change.partition] ?? "");
 }

@@ -17,8 +17,9 @@ export interface WatchParts {
 const LOOK_AHEAD = 100;
 
 /**
- * Follows all keys of a prefix. A reader whose position the hub's ring still holds joins there; one
- * from further back first reads the store's feed by itself, until it has come up to the ring.
+ * Follows all keys of a prefix. A reader whose position the hub's ring holds joins there. One from
+ * further back, or from beyond what the hub has seen, first reads the store's feed by itself: the
+ * store refuses a position that its feed does not have.
  */
 export async function* watchPrefix(
   parts: WatchParts,
@@ -33,9 +34,10 @@ export async function* watchPrefix(
   if (after !== undefined && !hub.isOurs(after)) {
     throw invalid("Last-Event-ID", `"Last-Event-ID" is the id of an event of this watch.`);
   }
-  let subscription = hub.subscribePrefix(prefix, after);
+  const isAhead = after !== undefined && hub.isAhead(after);
+  let subscription = isAhead ? undefined : hub.subscribePrefix(prefix, after);
   while (subscription === undefined) {
-    for await (const batch of store.changes(after ?? [], signal)) {
+    for await (const batch of store.changes(after ?? "now", signal)) {
       const events = toEvents(batch, after ?? []).filter(({ change }) =>
         change.key.startsWith(prefix),
       );
@@ -44,6 +46,8 @@ export async function* watchPrefix(
       if (batch.caughtUp) break;
     }
     if (signal.aborted) return;
+    // It may have stopped meanwhile, where nobody else needed it.
+    await hub.start();
     subscription = hub.subscribePrefix(prefix, after);
   }
   const { subscriber, missed, cursor, leave } = subscription;
