@@ -28,6 +28,9 @@ export const REQUEST_ID_TTL_MS = 24 * 60 * 60 * 1000;
 /** How long a store remembers its own commit ids, far past any retry of its own: 10 minutes. */
 export const COMMIT_ID_TTL_MS = 10 * 60 * 1000;
 
+/** For how long a commit may be sent again: well within the time that its id is remembered. */
+export const COMMIT_RESEND_MS_MAX = COMMIT_ID_TTL_MS / 2;
+
 /** Items in one answer of a list: unless told, and at most. */
 export const PAGE_ITEMS_DEFAULT = 100;
 export const PAGE_ITEMS_MAX = 1000;

@@ -2,6 +2,7 @@ import { randomInt, randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { StateError } from "../../errors.ts";
 import type { Key } from "../../key.ts";
+import { COMMIT_RESEND_MS_MAX } from "../../limits.ts";
 import type { Entry, Outcome, Transaction } from "../../store.ts";
 import type { Heads } from "../shared/plan.ts";
 import {
@@ -90,11 +91,12 @@ export class Committer {
     deadline: number,
   ): Promise<readonly Outcome[]> {
     if (transactions.every(isReadOnly)) return this.#readOnly(transactions, deadline);
+    const { clock } = this.#parts.database;
     const job: Job = {
       transactions,
       keys: keysOfBatch(transactions),
       id: this.#newId(),
-      deadline,
+      deadline: Math.min(deadline, clock.monotonic() + COMMIT_RESEND_MS_MAX),
       canGuess: transactions.every(isPutsOnly),
       attempts: 0,
       unanswered: new Map(),
@@ -108,7 +110,7 @@ export class Committer {
           throw this.#parts.database.fail(
             error,
             job.unanswered.size > 0 ? "unknown" : "no",
-            deadline,
+            job.deadline,
           );
         }
         // Whoever was faster has committed, so nobody need be waited for.

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { StateError } from "../../errors.ts";
-import { COMMIT_ID_TTL_MS } from "../../limits.ts";
+import { COMMIT_RESEND_MS_MAX } from "../../limits.ts";
 import type { Outcome, Transaction } from "../../store.ts";
 import type { Clock } from "../../telemetry/clock.ts";
 import { keysOf } from "../shared/plan.ts";
@@ -10,9 +10,6 @@ import { sendScript, withScript, type Executor, type ScriptCall } from "./execut
 import { areAllPuts, encodePuts } from "./put-codec.ts";
 import type { Replicas } from "./replicas.ts";
 import { partitionOf, type Partition } from "./schema.ts";
-
-/** For how long a commit may be sent again: well within the time that its number is remembered. */
-const RESEND_MS_MAX = COMMIT_ID_TTL_MS / 2;
 
 /** Writes and reads in one script: about 5 ms of Redis's time. A single transaction may hold more. */
 const SCRIPT_ITEMS_MAX = 1024;
@@ -151,7 +148,7 @@ export class Committer {
     { writer, ...sending }: Sending,
   ): Promise<readonly Outcome[]> {
     const { executor, clock } = this.#options;
-    const deadline = Math.min(sending.deadline, clock.monotonic() + RESEND_MS_MAX);
+    const deadline = Math.min(sending.deadline, clock.monotonic() + COMMIT_RESEND_MS_MAX);
     this.#lastNumber += 1;
     const id = { writer, number: this.#lastNumber };
     const encode = areAllPuts(transactions) ? encodePuts : encodeCommit;
