@@ -126,6 +126,32 @@ export const watchCases: readonly StateCase[] = [
     },
   },
   {
+    name: "tells a key's watcher nothing of lives that were over before it began",
+    async run(context) {
+      const { state } = context;
+      const other = await context.open();
+      // Somebody watches, so that this one follows the feed and may be behind the other.
+      await watchKey(context, state, context.key()).untilCount(1);
+      for (let round = 0; round < 10; round += 1) {
+        const key = context.key();
+        for (let life = 0; life < 2; life += 1) {
+          for (let i = 0; i < 4; i += 1) await other.put(key, "of a life that is over");
+          await other.delete(key);
+        }
+        const options = [{}, { after: 0 }, { after: 2 }, { lastEventId: "earlier.3.end" }];
+        const watchers = options.map((one) => watchKey(context, state, key, one));
+        for (const watcher of watchers) await watcher.untilCount(1);
+        await other.put(key, "one");
+        await other.put(key, "two");
+        for (const watcher of watchers) {
+          await watcher.untilCount(3);
+          assert.deepEqual(watcher.seen, ["caught-up", "put 1", "put 2"]);
+          await watcher.stop();
+        }
+      }
+    },
+  },
+  {
     name: "tells a watcher what was written on another instance",
     async run(context) {
       const { state } = context;

@@ -27,7 +27,7 @@ function describe(event: WatchEvent): string {
   return event.type + which + (event.type === "put" ? `/${event.version}` : "");
 }
 
-/** Holds back what a store tells the hub, as a back end under load does; other readers go on. */
+/** Holds back the feeds that are followed, as a process under load does; new ones are not held. */
 class HeldFeed {
   #held: PromiseWithResolvers<void> | undefined;
 
@@ -42,12 +42,9 @@ class HeldFeed {
 
   over(store: Store): Store {
     const changes = store.changes.bind(store);
-    let isFirst = true;
     store.changes = (after, signal): AsyncIterable<ChangeBatch> => {
       const batches = changes(after, signal);
-      const isHub = isFirst;
-      isFirst = false;
-      return isHub ? this.#delayed(batches) : batches;
+      return this.#held === undefined ? this.#delayed(batches) : batches;
     };
     return store;
   }
@@ -140,6 +137,31 @@ test("a key watch tells each life of the key in order, whatever its age", async 
   const rest = await take(resumed[Symbol.asyncIterator](), 3);
   assert.deepEqual(rest.map(describe), ["delete k", "put k/1", "caught-up"]);
   await state.close();
+});
+
+test("a key watch goes on from the history where the feed was shortened under its process", async () => {
+  const memory = new SharedMemory();
+  const url = memory.newUrl();
+  const writer = await openState(memory.open, url);
+  const held = new HeldFeed();
+  const behind = await openState(async (...args) => held.over(await memory.open(...args)), url);
+  const events = behind.watch("k")[Symbol.asyncIterator]();
+  await take(events, 1);
+  for (const isDeleted of [false, true]) {
+    held.hold();
+    if (isDeleted) await writer.delete("k");
+    for (let i = 0; i < 4; i += 1) await writer.put("k", "x");
+    // Of the feed, nothing is kept that was written up to now.
+    await writer.store.maintain({ feedRetentionMs: -60_000 });
+    held.release();
+    const expected = ["put k/1", "put k/2", "put k/3", "put k/4"];
+    if (isDeleted) expected.unshift("delete k");
+    assert.deepEqual((await take(events, expected.length)).map(describe), expected);
+  }
+  await writer.put("k", "x");
+  assert.deepEqual((await take(events, 1)).map(describe), ["put k/5"]);
+  await writer.close();
+  await behind.close();
 });
 
 test("a reader that does not keep up is told so, and can resume where it was", async () => {

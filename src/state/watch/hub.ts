@@ -49,6 +49,10 @@ export class Hub {
   #linger: NodeJS.Timeout | undefined;
   readonly #lastSeen = new Map<Key, Change>();
   #missed = 0;
+  /** The next look at where the feed ends, while one is under way; all who ask meanwhile share it. */
+  #nextLook: Promise<Cursor> | undefined;
+  #lastLook: Promise<unknown> = Promise.resolve();
+  #looking = new AbortController();
 
   constructor(store: Store, log: Log) {
     this.#store = store;
@@ -86,6 +90,41 @@ export class Hub {
     clearTimeout(this.#linger);
     this.#running?.stop.abort();
     this.#running = undefined;
+    this.#looking.abort();
+    this.#looking = new AbortController();
+  }
+
+  /**
+   * Where the feed of the back end ends, which this process's follower may not have reached yet: at or
+   * after all that was acknowledged before the call. Undefined once `signal` has aborted.
+   */
+  async present(signal: AbortSignal): Promise<Cursor | undefined> {
+    const { promise: aborted, resolve } = Promise.withResolvers<undefined>();
+    const onAbort = (): void => resolve(undefined);
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      return await Promise.race([this.#look(), aborted]);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  #look(): Promise<Cursor> {
+    if (this.#nextLook !== undefined) return this.#nextLook;
+    const look = this.#lastLook.then(() => {
+      this.#nextLook = undefined;
+      return this.#findEnd();
+    });
+    this.#nextLook = look;
+    // Those who asked hear of a failure; the next look starts in any case.
+    this.#lastLook = look.catch(() => {});
+    return look;
+  }
+
+  async #findEnd(): Promise<Cursor> {
+    for await (const { cursor } of this.#store.changes("now", this.#looking.signal)) return cursor;
+    return this.#cursor;
   }
 
   subscribeKey(key: Key): { readonly subscriber: Subscriber; readonly leave: () => void } {

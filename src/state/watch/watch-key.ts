@@ -2,9 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import type { WatchEvent, WatchOptions } from "../../api.ts";
 import type { Key } from "../../key.ts";
-import type { Change, EntryInfo, EntryRef } from "../../store.ts";
+import { StateError } from "../../errors.ts";
+import type { Change, Cursor, EntryInfo, EntryRef } from "../../store.ts";
 import { checkVersion, invalid } from "../input.ts";
 import type { Readers } from "../readers.ts";
+import { isBehind } from "./cursor.ts";
+import type { Subscriber } from "./subscriber.ts";
 import type { WatchParts } from "./watch-prefix.ts";
 
 /** Entries read at once while catching up. */
@@ -33,6 +36,10 @@ export class KeyWatch {
   readonly #values: boolean;
   readonly #place: Place;
   readonly #startsAtLatest: boolean;
+  /** Up to here the hub's changes are of lives that the history has shown to be over. */
+  #known: Cursor = [];
+  /** A life that is over, of which the hub's delete is still to come. */
+  #over: string | undefined;
 
   constructor(parts: WatchParts, readers: Readers, key: Key, options: WatchOptions) {
     this.#parts = parts;
@@ -54,24 +61,50 @@ export class KeyWatch {
       yield* this.#poll(signal);
       return;
     }
-    await hub.start();
-    // Subscribed before the history is read: what is written meanwhile waits here.
-    const { subscriber, leave } = hub.subscribeKey(this.#key);
-    try {
-      yield* this.#catchUp(signal);
-      yield { type: "caught-up", id: this.#id() };
-      for (;;) {
-        const events = await subscriber.take(signal);
-        if (signal.aborted) return;
-        if (events === "too-slow") {
-          yield { type: "too-slow", id: this.#id() };
-          return;
-        }
-        for (const { change } of events) yield* this.#advance(change, signal);
+    for (let isFirst = true; !signal.aborted; isFirst = false) {
+      // Subscribed before the history is read: what is written meanwhile waits here.
+      const { subscriber, leave } = hub.subscribeKey(this.#key);
+      try {
+        await hub.start();
+        yield* this.#join(signal);
+        if (isFirst) yield { type: "caught-up", id: this.#id() };
+        yield* this.#follow(subscriber, signal);
+        return;
+      } catch (error) {
+        // The hub was behind what is kept of the feed. The history has what it missed.
+        if (!isExpired(error)) throw error;
+      } finally {
+        leave();
       }
-    } finally {
-      leave();
     }
+  }
+
+  async *#follow(subscriber: Subscriber, signal: AbortSignal): AsyncGenerator<WatchEvent> {
+    for (;;) {
+      const events = await subscriber.take(signal);
+      if (signal.aborted) return;
+      if (events === "too-slow") {
+        yield { type: "too-slow", id: this.#id() };
+        return;
+      }
+      for (const { change } of events) yield* this.#advance(change, signal);
+    }
+  }
+
+  /**
+   * Catches up, and finds out which of the hub's changes are news. While a life of the key goes on, its
+   * incarnation and versions tell. Where there is none, the hub may still be behind and bring changes
+   * of one that is over: what lies before the end of the feed, as it is now, is then passed by.
+   */
+  async *#join(signal: AbortSignal): AsyncGenerator<WatchEvent> {
+    this.#known = [];
+    this.#over = undefined;
+    yield* this.#catchUp(signal);
+    if (this.#isAlive()) return;
+    const present = await this.#parts.hub.present(signal);
+    // What was put before that end is not passed by: either it is found now, or it is over as well.
+    yield* this.#catchUp(signal);
+    if (!this.#isAlive()) this.#known = present ?? [];
   }
 
   async *#poll(signal: AbortSignal): AsyncGenerator<WatchEvent> {
@@ -101,6 +134,8 @@ export class KeyWatch {
       const version = place.ended ? 0 : Math.min(place.version, latest.version);
       Object.assign(place, { incarnation: latest.incarnation, version, ended: false });
     }
+    // A back end that does not sync every write may have lost the latest ones.
+    place.version = Math.min(place.version, latest.version);
     while (!signal.aborted && place.version < latest.version) {
       const page = await this.#parts.store.history(this.#key, {
         order: "oldest-first",
@@ -120,21 +155,36 @@ export class KeyWatch {
   /** Yields what a change adds to the reader's place: nothing where the history has told it already. */
   async *#advance(change: Change, signal: AbortSignal): AsyncGenerator<WatchEvent> {
     const place = this.#place;
-    if (change.incarnation !== place.incarnation) {
-      // While a life of the key goes on, another life's change can only be from before it.
-      if (place.incarnation !== undefined && !place.ended) return;
-      Object.assign(place, { incarnation: change.incarnation, version: 0, ended: false });
+    const { incarnation, version, deleted } = change;
+    const isKnown = isBehind(change, this.#known);
+    if (isKnown || incarnation === this.#over) {
+      // A life that began before the known end of the feed is over with all that is still to come of it.
+      this.#over = deleted ? undefined : incarnation;
+      return;
     }
-    if (place.ended) return;
-    if (change.deleted) {
+    if (!this.#isAlive()) {
+      if (deleted) return;
+      Object.assign(place, { incarnation, version: version - 1, ended: false });
+    }
+    // While a life of the key goes on, another life's change can only be from before it.
+    if (incarnation !== place.incarnation) return;
+    if (deleted) {
+      place.version = Math.max(place.version, version);
       yield* this.#end();
       return;
     }
-    if (change.version <= place.version) return;
-    if (change.version > place.version + 1) yield* this.#catchUp(signal);
-    if (change.incarnation !== place.incarnation || change.version !== place.version + 1) return;
+    if (version <= place.version) return;
+    if (version > place.version + 1) {
+      yield* this.#catchUp(signal);
+      if (place.ended) this.#over = incarnation;
+    }
+    if (incarnation !== place.incarnation || version !== place.version + 1) return;
     yield await this.#toEvent(change);
-    place.version = change.version;
+    place.version = version;
+  }
+
+  #isAlive(): boolean {
+    return this.#place.incarnation !== undefined && !this.#place.ended;
   }
 
   *#end(): Generator<WatchEvent> {
@@ -162,6 +212,10 @@ export class KeyWatch {
   #id(): string {
     return formatId(this.#place);
   }
+}
+
+function isExpired(error: unknown): boolean {
+  return error instanceof StateError && error.code === "cursor_expired";
 }
 
 function toPlace({ incarnation, version }: EntryRef): Place {
