@@ -97,14 +97,15 @@ function pageFailure({ answer, written, first, failures }: FailedPage): StateErr
       details: { ...cause.details, ...details },
     });
   }
+  const goOn =
+    answer.next === undefined
+      ? "No further keys follow."
+      : 'To pass over them, go on with "next" as "after".';
   return new StateError(
     "outcome_unknown",
-    `Not every key was brought back. Brought back: ${written}. Failed: ` +
-      `${failures.length}, the first of them "${first.key}" with ${codeOf(cause)}. Send the same ` +
-      "request again to try these once more: it leaves alone what is as it had been. " +
-      (answer.next === undefined
-        ? "No further keys follow."
-        : 'To pass over them, go on with "next" as "after".'),
+    `Not every key was brought back. Brought back: ${written}. Failed: ${failures.length}, the ` +
+      `first of them "${first.key}" with ${codeOf(cause)}. Send the same request again to try ` +
+      `these once more: it leaves alone what is as it had been. ${goOn}`,
     { cause, details },
   );
 }
