@@ -55,7 +55,9 @@ export async function createServer(
   return {
     fastify: app,
     async listen({ port, host = "127.0.0.1" }): Promise<AddressInfo> {
-      await app.listen({ port, host });
+      // Not by Fastify, which opens a second server for "localhost", without the limits of this one.
+      app.server.listen({ port, host });
+      await once(app.server, "listening");
       return app.server.address() as AddressInfo;
     },
     close: (drainMs = 10_000) => close(app, context, drainMs),
