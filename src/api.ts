@@ -70,6 +70,7 @@ export type DeleteOptions = Conditions;
 export interface PutAnswer extends EntryRef {
   readonly key: string;
   readonly createdAt: number;
+  /** SHA-256 of the value; empty of a replayed restore whose version has been removed since. */
   readonly digest: string;
   /** True where an earlier request with the same idempotency key had written it. */
   readonly replayed: boolean;

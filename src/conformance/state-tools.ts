@@ -113,6 +113,31 @@ export const toolCases: readonly StateCase[] = [
     },
   },
   {
+    name: "answers a repeated restore with the first outcome, also once the key was deleted",
+    async run(context) {
+      const { state } = context;
+      const key = context.key();
+      await state.put(key, "first");
+      const options = { from: { version: 1 }, idempotencyKey: context.key() };
+      const first = await state.restore(key, options);
+      assert.ok(first !== undefined);
+      await state.put(key, "between");
+      assert.deepEqual(await state.restore(key, options), { ...first, replayed: true });
+      await state.delete(key);
+      // Nothing is left that has the digest of what was written.
+      const gone = { ...first, digest: "", replayed: true };
+      assert.deepEqual(await state.restore(key, options), gone);
+      assert.equal(await state.get(key), undefined, "the repeat wrote nothing");
+      const other = { ...options, from: { version: 2 } };
+      await refused("request_id_reused", () => state.restore(key, other));
+      const fresh = { ...options, idempotencyKey: context.key() };
+      assert.equal(await state.restore(key, fresh), undefined);
+      await state.put(key, "another life");
+      assert.deepEqual(await state.restore(key, options), gone);
+      assert.equal((await state.head(key))?.version, 1);
+    },
+  },
+  {
     name: "brings a prefix back to a moment, and first says what it would do",
     async run(context) {
       const { state } = context;

@@ -79,3 +79,19 @@ test("a page of which no key was written fails with the error of its first key, 
   );
   await wide.close();
 });
+
+test("a restore that is repeated answers the first outcome once its source was trimmed", async () => {
+  const state = await open("memory:");
+  await state.put("k", "1");
+  await state.put("k", "2");
+  const options = { from: { version: 1 }, idempotencyKey: "id" };
+  const first = await state.restore("k", options);
+  const [info] = await state.store.keys({ from: "k", to: undefined, limit: 1 });
+  assert.ok(info !== undefined);
+  await state.store.trim(info.key, info.incarnation, 3, 10);
+  assert.deepEqual(await state.restore("k", options), { ...first, replayed: true });
+  const other = await failureOf(state.restore("k", { ...options, idempotencyKey: "other" }));
+  assert.equal(other.code, "version_trimmed");
+  assert.equal((await state.head("k"))?.version, 3);
+  await state.close();
+});

@@ -217,8 +217,17 @@ export class VersionedState implements StateApi {
 
   async restore(key: string, options: RestoreOptions): Promise<PutAnswer | undefined> {
     const checked = checkKey(key);
-    const entry = await this.#readEntry(checked, toSelect("from", options.from));
-    if (entry === undefined) return undefined;
+    const { idempotencyKey, ...does } = options;
+    const request = toRequestId(idempotencyKey, ["restore", key], does);
+    const select = toSelect("from", options.from);
+    const source = await this.#readers.read({ key: checked, select, value: true });
+    if (source === undefined || source === "trimmed") {
+      const earlier = request && (await this.#recallPut(checked, request));
+      if (earlier !== undefined) return this.#asWritten(earlier, "");
+      kept(source);
+      return undefined;
+    }
+    const entry = withValue(source);
     const { contentType, author, message } = restoredMetadata(entry, options);
     const input = {
       value: entry.value,
@@ -232,8 +241,33 @@ export class VersionedState implements StateApi {
       ...toConditions(checked, options),
       { kind: "present", key: checked } as const,
     ];
-    const { idempotencyKey, ...does } = options;
-    return this.#putOne(put, conditions, toRequestId(idempotencyKey, ["restore", key], does));
+    const answer = await this.#putOne(put, conditions, request);
+    if (!answer.replayed) return answer;
+    // What the source is now may not be what it was: the key may have been deleted and put again.
+    const isSource = "version" in options.from && entry.incarnation === answer.incarnation;
+    return this.#asWritten(answer, isSource ? put.digest : "");
+  }
+
+  /** The outcome of an earlier request that put this key; undefined where there was none. */
+  async #recallPut(key: Key, request: RequestId): Promise<PutAnswer | undefined> {
+    const put = toPut(key, { value: "" }, this.#options.maxValueBytes);
+    // Never met together, so that nothing is written where the request is not remembered.
+    const conditions = [{ kind: "present", key } as const, { kind: "absent", key } as const];
+    try {
+      return await this.#putOne(put, conditions, request);
+    } catch (error) {
+      if (error instanceof StateError && error.code === "condition_failed") return undefined;
+      throw error;
+    }
+  }
+
+  /** An earlier answer with the digest of what it wrote, which stores do not remember with it. */
+  async #asWritten(answer: PutAnswer, otherwise: string): Promise<PutAnswer> {
+    const { key, version, incarnation } = answer;
+    const select = { version };
+    const found = await this.#readers.read({ key: checkKey(key), select, value: false });
+    const isThere = found !== undefined && found !== "trimmed" && found.incarnation === incarnation;
+    return { ...answer, digest: isThere ? found.digest : otherwise };
   }
 
   async restorePrefix(options: RestorePrefixOptions): Promise<RestorePrefixAnswer> {
@@ -275,11 +309,13 @@ export class VersionedState implements StateApi {
 
   async #readEntry(key: Key, select: Select): Promise<Entry | undefined> {
     const found = kept(await this.#readers.read({ key, select, value: true }));
-    if (found !== undefined && found.value === undefined) {
-      throw brokenStore("a read of a value answered none");
-    }
-    return found as Entry | undefined;
+    return found && withValue(found);
   }
+}
+
+function withValue(found: StoredEntry): Entry {
+  if (found.value === undefined) throw brokenStore("a read of a value answered none");
+  return found as Entry;
 }
 
 function kept(found: ReadResult): StoredEntry | undefined {
