@@ -128,7 +128,11 @@ export class KeyWatch {
     if (place.incarnation !== undefined && place.incarnation !== latest?.incarnation) {
       yield* this.#end();
     }
-    if (latest === undefined) return;
+    if (latest === undefined) {
+      // Also for a caller with only a version: whatever life that was of, the next is another.
+      place.ended = true;
+      return;
+    }
     if (place.incarnation === undefined || place.ended) {
       // A caller ahead of this life of the key has seen an earlier one.
       const version = place.ended ? 0 : Math.min(place.version, latest.version);
