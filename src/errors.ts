@@ -16,7 +16,7 @@ export const ERRORS = {
   not_acceptable: { status: 406, title: "No representation the request accepts" },
   request_timeout: { status: 408, title: "The request took too long to arrive" },
   transaction_unsupported: { status: 409, title: "The back end cannot change these keys together" },
-  cursor_expired: { status: 410, title: "The position is older than the feed" },
+  cursor_expired: { status: 410, title: "The feed does not hold this position" },
   condition_failed: { status: 412, title: "A condition was not met" },
   value_too_large: { status: 413, title: "The body is too large" },
   uri_too_long: { status: 414, title: "The request line is too long" },

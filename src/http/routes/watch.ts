@@ -31,7 +31,7 @@ export const watch: Route = {
     query,
     headers: ["Last-Event-ID"],
     answer: EVENTS,
-    errors: ["cursor_expired", "watch_unsupported"],
+    errors: ["watch_unsupported"],
   },
   async handle(exchange) {
     const key = keyOf(exchange.url);
