@@ -19,6 +19,8 @@ export interface OpenOptions {
   readonly connectTimeoutMs?: number;
   /** Largest value, in bytes; 8 MiB unless told, 15 MiB at most. */
   readonly maxValueBytes?: number;
+  /** Spares copies: nobody changes bytes that were passed to a call or that a call answered. */
+  readonly sharesBytes?: boolean;
   /** How far back the feed can be resumed, in milliseconds; 24 hours unless told. */
   readonly feedRetentionMs?: number;
   /** What to remove of old versions; unless told, everything stays for ever. */
@@ -37,6 +39,7 @@ export async function open(url: string, options: OpenOptions = {}): Promise<Vers
     timeoutMs: options.timeoutMs ?? STORE_TIMEOUT_MS_DEFAULT,
     connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS_DEFAULT,
     maxValueBytes: options.maxValueBytes ?? VALUE_BYTES_DEFAULT,
+    sharesBytes: options.sharesBytes ?? false,
     feedRetentionMs: options.feedRetentionMs ?? FEED_RETENTION_MS_DEFAULT,
     retention: options.retention ?? [],
   };

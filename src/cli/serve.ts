@@ -38,6 +38,7 @@ export async function run({ settings }: Invocation): Promise<number> {
     timeoutMs: settings.storeTimeoutMs,
     connectTimeoutMs: settings.connectTimeoutMs,
     maxValueBytes: settings.maxValueBytes,
+    sharesBytes: true,
     feedRetentionMs: settings.feedRetentionMs,
     retention,
   });

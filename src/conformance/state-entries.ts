@@ -226,6 +226,26 @@ export const entryCases: readonly StateCase[] = [
     },
   },
   {
+    name: "stores a value as it was at the call, and answers bytes that are the caller's own",
+    async run(context) {
+      const { state } = context;
+      const [key, other] = context.taggedKeys(2) as [string, string];
+      const value = Buffer.from("hello");
+      const writing = [state.put(key, value), state.transact({ put: [{ key: other, value }] })];
+      value.fill(0x78);
+      await Promise.all(writing);
+      for (let round = 0; round < 2; round += 1) {
+        const { get } = await state.transact({ get: [other] });
+        const reads = [state.get(key), state.get(key), state.get(other), state.get(other)];
+        for (const entry of [...(await Promise.all(reads)), get[0]?.entry]) {
+          assert.equal(valueText(entry), "hello");
+          assert.equal(entry?.digest, hash("hello"));
+          entry.value.fill(0);
+        }
+      }
+    },
+  },
+  {
     name: "refuses what is no key, in every call",
     async run({ state }) {
       for (const [what, key] of Object.entries(ILLEGAL_KEYS)) {

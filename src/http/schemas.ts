@@ -45,7 +45,11 @@ export const PUT_ANSWER = object({
   key: { type: "string" },
   version: VERSION,
   createdAt: TIME,
-  digest: DIGEST,
+  digest: {
+    type: "string",
+    pattern: "^([0-9a-f]{64})?$",
+    description: "SHA-256 of the value; empty of a repeated restore whose version is gone.",
+  },
 });
 
 export const DELETE_ANSWER = object({ versions: { type: "integer", minimum: 0 } });

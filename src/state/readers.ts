@@ -3,6 +3,14 @@ import { BATCH_BYTES_MAX, BATCH_ITEMS_MAX, QUEUE_BYTES_MAX, QUEUE_ITEMS_MAX } fr
 import type { Query, ReadResult, Store } from "../store.ts";
 import type { Clock } from "../telemetry/clock.ts";
 import { Batcher } from "./batcher.ts";
+import { withOwnValue } from "./entry.ts";
+
+export interface ReadersOptions {
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  /** No caller changes bytes that it was given, so that several may be given the same. */
+  readonly sharesBytes?: boolean;
+}
 
 /** Values of one batch of reads should stay within this many bytes; sizes are known only afterwards. */
 const READ_BATCH_BYTES_TARGET = 16 * 1024 * 1024;
@@ -19,11 +27,14 @@ export class Readers {
   readonly #store: Store;
   #meanBytes = 0;
 
-  constructor(store: Store, options: { readonly timeoutMs: number; readonly clock: Clock }) {
+  constructor(store: Store, options: ReadersOptions) {
+    const isShared = options.sharesBytes === true;
     this.#store = store;
     this.#batcher = new Batcher<Query, ReadResult>({
       ...options,
-      run: (queries) => this.#run(queries),
+      run: isShared
+        ? (queries) => this.#run(queries)
+        : async (queries) => (await this.#run(queries)).map(withOwnValue),
       concurrency: store.info.readLanes,
       batchItemsMax: () => this.#batchItems(),
       batchBytesMax: BATCH_BYTES_MAX,

@@ -3,10 +3,20 @@ import { StateError } from "../errors.ts";
 import type { Key } from "../key.ts";
 import { TRANSACTION_ITEMS_MAX, TRANSACTION_VALUE_BYTES_MAX } from "../limits.ts";
 import type { Committed, Transaction } from "../store.ts";
+import { ownValue } from "./entry.ts";
 import { checkKey, newIncarnation, toConditions, toPut, toRequestId } from "./input.ts";
 
 function invalidBody(reason: string): StateError {
   return new StateError("invalid_body", `${reason} Nothing was written.`);
+}
+
+/** The same request with values that stay as they are now. */
+export function withOwnValues(request: TransactRequest): TransactRequest {
+  if (request.put === undefined) return request;
+  return {
+    ...request,
+    put: request.put.map((item) => ({ ...item, value: ownValue(item.value) })),
+  };
 }
 
 /** Checks a request and puts it in the store's terms. */

@@ -40,6 +40,7 @@ import type {
 import type { Clock } from "../telemetry/clock.ts";
 import type { Log } from "../telemetry/log.ts";
 import { Differ } from "./diff/diff.ts";
+import { ownValue, withOwnValue } from "./entry.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import {
   checkKey,
@@ -55,7 +56,7 @@ import { historyPage, keysPage } from "./pages.ts";
 import { Readers } from "./readers.ts";
 import { restorePrefix, restoredMetadata } from "./restore.ts";
 import { Retention, type RetentionRule } from "./retention.ts";
-import { toTransaction, toTransactAnswer } from "./transact.ts";
+import { toTransaction, toTransactAnswer, withOwnValues } from "./transact.ts";
 import { Details } from "./watch/details.ts";
 import { Hub } from "./watch/hub.ts";
 import { KeyWatch } from "./watch/watch-key.ts";
@@ -68,6 +69,11 @@ export interface StateOptions {
   /** Deadline of every call, from its start to its answer, in milliseconds. */
   readonly timeoutMs: number;
   readonly maxValueBytes: number;
+  /**
+   * Spares copies of values, for a server: nobody changes bytes that were passed to a call or that
+   * a call answered. Without it, callers may do with both as they like.
+   */
+  readonly sharesBytes?: boolean;
   /** How far back the feed can be resumed, in milliseconds. */
   readonly feedRetentionMs: number;
   /** What to remove of old versions; nothing where empty. */
@@ -104,11 +110,13 @@ export class VersionedState implements StateApi {
   readonly #retention: Retention;
   readonly #housekeeping: Housekeeping;
   readonly #closing = new AbortController();
+  readonly #shares: boolean;
 
   constructor(store: Store, options: StateOptions) {
     const { clock, log, feedRetentionMs } = options;
     this.store = store;
     this.#options = options;
+    this.#shares = options.sharesBytes === true;
     this.#readers = new Readers(store, options);
     this.#writers = new Writers(store, options);
     this.#differ = new Differ(options.timeoutMs, clock);
@@ -137,7 +145,8 @@ export class VersionedState implements StateApi {
 
   async put(key: string, value: string | Uint8Array, options: PutOptions = {}): Promise<PutAnswer> {
     const checked = checkKey(key);
-    const put = toPut(checked, { ...options, value }, this.#options.maxValueBytes);
+    const input = { ...options, value: this.#shares ? value : ownValue(value) };
+    const put = toPut(checked, input, this.#options.maxValueBytes);
     const conditions = toConditions(checked, options);
     let request: RequestId | undefined;
     if (options.idempotencyKey !== undefined) {
@@ -277,12 +286,14 @@ export class VersionedState implements StateApi {
   }
 
   async transact(request: TransactRequest): Promise<TransactAnswer> {
-    const transaction = toTransaction(request, this.#options.maxValueBytes);
+    const own = this.#shares ? request : withOwnValues(request);
+    const transaction = toTransaction(own, this.#options.maxValueBytes);
     const outcome = await this.#writers.commit(transaction);
     transaction.puts.forEach(({ key }, index) =>
       this.#retention.noteVersion(key, outcome.puts[index]?.version ?? 0),
     );
-    return toTransactAnswer(transaction, outcome);
+    const reads = this.#shares ? outcome.reads : outcome.reads.map(withOwnValue);
+    return toTransactAnswer(transaction, { ...outcome, reads });
   }
 
   watch(key: string, options: WatchOptions = {}): AsyncIterable<WatchEvent> {
