@@ -1,15 +1,16 @@
 import { createServer } from "node:net";
+import { isMainThread } from "node:worker_threads";
 
 import type { TurnsReport } from "./turns.ts";
 
 /**
  * Loaded into the server that is attacked, before anything of it: tells whoever connects to a socket how
  * much processor time each turn of its event loop took. A timer that is always due is called once in
- * each turn. Processor time and not time, so that other work on the machine counts for nothing.
+ * each turn; other threads are let be. Processor time and not time, so that other work on the machine counts for nothing.
  */
 const path = process.env["HOSTILE_TURNS"];
 
-if (path !== undefined) {
+if (path !== undefined && isMainThread) {
   let startedAt = performance.now();
   let turnsMs: number[] = [];
   let usedMs = threadMs();
