@@ -6,7 +6,8 @@ import type { TurnsReport } from "./turns.ts";
 /**
  * Loaded into the server that is attacked, before anything of it: tells whoever connects to a socket how
  * much processor time each turn of its event loop took. A timer that is always due is called once in
- * each turn; other threads are let be. Processor time and not time, so that other work on the machine counts for nothing.
+ * each turn; other threads are let be. Processor time and not time, so that other work on the
+ * machine counts for nothing.
  */
 const path = process.env["HOSTILE_TURNS"];
 
