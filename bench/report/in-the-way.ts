@@ -30,7 +30,7 @@ export const IN_THE_WAY: Readonly<Record<StoreName, string>> = {
     "MongoDB takes 50 to 70 µs for each document of a PUT (the document, two entries of indexes, its log of " +
     "operations), one batch after the other, as all 64 clients wait for it; two lanes cost more than they overlap. Of a " +
     "GET our process takes 12 to 16 µs beside what the memory store takes, half of it one `hello` for each batch. " +
-    "Lists of a thousand keys are remembered and those of a million are read, 24 µs of MongoDB for each key in them. " +
+    "Lists of a thousand keys are remembered and those of a million are read, 6 µs of MongoDB for each key in them. " +
     "A remembered version of a key costs 10 µs of both processes, " +
     "one that is not 80, mostly to read a document of 15 kB for one entry " +
     "([0012](decisions/0012-mongodb-log-of-segments.md)).",
