@@ -122,10 +122,12 @@ const DEFECTS: readonly {
     server: new (class extends PlainServer {
       override put(response: ServerResponse, key: string, value: string): void {
         const values = this.keys.get(key) ?? [];
-        setImmediate(() => {
+        const write = (): void => {
           this.keys.set(key, [...values, value]);
           reply(response, 200, { version: values.length + 1 });
-        });
+        };
+        // Long enough for another writer's connection to be taken in meanwhile.
+        setTimeout(write, 20);
       }
     })(),
   },
