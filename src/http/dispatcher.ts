@@ -90,9 +90,7 @@ export class Dispatcher {
         (error: unknown) => this.#fail(exchange, route, error),
       );
     };
-    const runInTime: Run = (request, response) => context.loopTime.take(request, response, run);
-    // On a second address of a name, a request comes from the router without having waited its turn.
-    return (request, response) => this.#turns.take(request, response, runInTime);
+    return (request, response) => context.loopTime.take(request, response, run);
   }
 
   async #refuse({ socket }: IncomingMessage): Promise<never> {
