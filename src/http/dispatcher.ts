@@ -76,8 +76,9 @@ export class Dispatcher {
     const run: Run = (request, response) => {
       const exchange = new Exchange(request, response, context);
       const start = context.clock.monotonic();
-      const isRefused = context.load.isFull && route.isAlwaysServed !== true;
-      if (!isRefused) exchange.enter();
+      const isAlwaysServed = route.isAlwaysServed === true;
+      const isRefused = context.load.isFull && !isAlwaysServed;
+      if (!isRefused && !isAlwaysServed) exchange.enter();
       response.on("close", () => {
         exchange.end();
         const ms = context.clock.monotonic() - start;

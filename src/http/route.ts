@@ -11,7 +11,7 @@ export interface Route {
   readonly path: string;
   /** Undefined where the route is left out of the OpenAPI document, as pages for people are. */
   readonly operation?: Operation;
-  /** Served however busy the server is, so that it can be looked at. */
+  /** Served however busy the server is, so that it can be looked at, and takes no room from others. */
   readonly isAlwaysServed?: boolean;
   /**
    * Answers, and fails only by its promise; undefined where the response has been written already, as

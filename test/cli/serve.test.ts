@@ -86,7 +86,7 @@ async function beginPut(url: string): Promise<{ finish: () => Promise<number> }>
   await waitUntil("the request to be under way", async () => {
     const response = await fetch(`${url}/-/readyz?verbose`);
     const { server } = (await response.json()) as { server: { inFlight: number } };
-    return server.inFlight >= 2;
+    return server.inFlight >= 1;
   });
   return {
     finish: async () => {
