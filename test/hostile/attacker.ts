@@ -4,12 +4,7 @@ import { join } from "node:path";
 
 import { endWithThis } from "../servers/children.ts";
 import type { AttackResult } from "./attack.ts";
-
-/**
- * Attackers and who behaves share the processors with the server, where each would have machines of
- * its own: the attackers take what the others leave.
- */
-const NICE = 10;
+import { startedAt } from "./places.ts";
 
 /** A process that runs one scenario against a server. */
 export class Attacker {
@@ -21,9 +16,10 @@ export class Attacker {
 
   /** Answers when the process is ready to begin, so that its start is no part of what is measured. */
   static async start(scenario: string, port: number): Promise<Attacker> {
+    const [execPath, ...rest] = startedAt("attacker");
     const child = fork(join(import.meta.dirname, "attack.ts"), [scenario, `${port}`], {
-      execPath: "nice",
-      execArgv: ["-n", `${NICE}`, process.execPath],
+      execPath,
+      execArgv: [...rest, process.execPath],
     });
     endWithThis(child);
     await messageOf(child);

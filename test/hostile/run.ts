@@ -7,6 +7,7 @@ import { VssServer } from "../servers/vss-server.ts";
 import type { AttackResult } from "./attack.ts";
 import { Attacker } from "./attacker.ts";
 import { Tally } from "./connection.ts";
+import { startedAt } from "./places.ts";
 import { MIB, type Found, type Scenario } from "./scenario.ts";
 import { SteadyClient, type Seen } from "./steady-client.ts";
 import { TurnsProbe, type TurnsSeen } from "./turns.ts";
@@ -50,12 +51,20 @@ interface Served {
   readonly stop: () => Promise<void>;
 }
 
-async function serve(scenario: Scenario, defaultStore: string): Promise<Served> {
+async function serve(
+  scenario: Scenario,
+  defaultStore: string,
+  place: "attacked" | "behaving",
+): Promise<Served> {
   const folder = await temporaryFolder("hostile");
   const store = scenario.store === undefined ? defaultStore : `sqlite:${join(folder, "state.db")}`;
   const args = ["--log-level", "warn", ...(scenario.args ?? [])];
   const turns = new TurnsProbe(folder);
-  const server = await VssServer.start({ store, args, under: turns.under });
+  const server = await VssServer.start({
+    store,
+    args,
+    under: [...startedAt(place), ...turns.under],
+  });
   const port = Number(new URL(server.url).port);
   const steady = new SteadyClient(port);
   const stop = async (): Promise<void> => {
@@ -68,8 +77,8 @@ async function serve(scenario: Scenario, defaultStore: string): Promise<Served> 
 
 /** Runs one scenario against a server of its own, beside another that nobody attacks. */
 export async function runScenario(scenario: Scenario, defaultStore: string): Promise<Result> {
-  const attacked = await serve(scenario, defaultStore);
-  const spared = await serve(scenario, defaultStore);
+  const attacked = await serve(scenario, defaultStore, "attacked");
+  const spared = await serve(scenario, defaultStore, "behaving");
   const attacker = await Attacker.start(scenario.name, attacked.port);
   try {
     return await observe(scenario, { attacked, spared, attacker });

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 
 import { endWithThis } from "../servers/children.ts";
+import { startedAt } from "./places.ts";
 
 /** What the well-behaved client saw since it was asked before. */
 export interface Seen {
@@ -27,7 +28,11 @@ export class SteadyClient {
   readonly #child: ChildProcess;
 
   constructor(port: number) {
-    this.#child = fork(join(import.meta.dirname, "steady-process.ts"), [`${port}`]);
+    const [execPath, ...rest] = startedAt("behaving");
+    this.#child = fork(join(import.meta.dirname, "steady-process.ts"), [`${port}`], {
+      execPath,
+      execArgv: [...rest, process.execPath],
+    });
     endWithThis(this.#child);
   }
 
