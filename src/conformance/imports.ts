@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { at, commit, committed, deleteOne, put, putOne, readEntry, readOne } from "./build.ts";
 import { textOf, transaction, unique } from "./build.ts";
 import type { StoreCase } from "./context.ts";
+import { maintainAll } from "./deletes.ts";
 import type { Key } from "../key.ts";
-import type { ImportedEntry, Put, Store } from "../store.ts";
+import type { ImportedEntry, Put, Store, Transaction } from "../store.ts";
 
 function importedPut(key: Key, imported: ImportedEntry): Put {
   return put(key, `imported ${imported.version}`, { imported, author: `by ${imported.version}` });
@@ -111,6 +112,45 @@ export const importCases: readonly StoreCase[] = [
       assert.equal((await putOne(store, key, "second time 2")).version, 2);
       assert.equal(textOf(await readOne(store, key, { version: 2 })), "second time 2");
       assert.equal(await readOne(store, key, { version: 3 }), undefined);
+    },
+  },
+  {
+    name: "imports a life again in the very batch that deletes it",
+    async run(context) {
+      const { store } = context;
+      // One that starts over, and one that goes on after what was deleted.
+      for (const again of [1, 4]) {
+        const key = context.key();
+        const incarnation = unique();
+        const importAt = (version: number, value: string): Transaction => {
+          const imported = { incarnation, version, createdAt: version };
+          return transaction({ puts: [put(key, value, { imported })] });
+        };
+        const lifeOf = (...versions: number[]): readonly Transaction[] =>
+          versions.map((version) => importAt(version, `first ${version}`));
+        for (const outcome of await store.commit(lifeOf(1, 2, 3))) committed(outcome);
+        const outcomes = await store.commit([
+          transaction({ deletes: [key] }),
+          ...lifeOf(1, 2),
+          transaction({ deletes: [key] }),
+          importAt(again, "second"),
+        ]);
+        const results = outcomes.map((outcome) => {
+          const { puts, deletes } = committed(outcome);
+          return puts[0]?.version ?? deletes[0]?.versions;
+        });
+        assert.deepEqual(results, [3, 1, 2, 2, again]);
+        await maintainAll(store);
+        const history = await store.history(key, { order: "oldest-first", after: 0, limit: 9 });
+        assert.deepEqual(
+          history.map(({ version }) => version),
+          [again],
+        );
+        assert.equal(textOf(await readOne(store, key, { version: again })), "second");
+        const before = again > 1 ? "trimmed" : undefined;
+        const wanted = again > 1 ? again - 1 : again + 1;
+        assert.equal(await readOne(store, key, { version: wanted }), before);
+      }
     },
   },
 ];

@@ -1,4 +1,5 @@
 import { StateError } from "../../errors.ts";
+import type { Key } from "../../key.ts";
 import { BATCH_BYTES_MAX } from "../../limits.ts";
 import type { Outcome, Transaction } from "../../store.ts";
 import { classify } from "./classify.ts";
@@ -18,6 +19,10 @@ interface Placed {
 /** Perhaps counting some twice. */
 function countKeys({ conditions, puts, deletes, reads }: Transaction): number {
   return conditions.length + puts.length + deletes.length + reads.length;
+}
+
+function importsInto(keys: ReadonlySet<Key>, { puts }: Transaction): boolean {
+  return keys.size > 0 && puts.some(({ key, imported }) => imported !== undefined && keys.has(key));
 }
 
 /**
@@ -63,19 +68,27 @@ export class BatchSplitter {
     }
   }
 
+  /**
+   * A group ends before an import into a key that it deletes: that may be the very life that is deleted,
+   * and what is left of it has to be cleared first.
+   */
   #split(transactions: readonly Transaction[]): readonly (readonly Placed[])[] {
     const groups: Placed[][] = [];
+    const deleted = new Set<Key>();
     let keys = Infinity;
     let bytes = Infinity;
     transactions.forEach((transaction, place) => {
       if (transaction.puts.some(({ value }) => value.byteLength > this.#valueBytesMax)) return;
       const keyCount = countKeys(transaction);
       const valueBytes = transaction.puts.reduce((sum, { value }) => sum + value.byteLength, 0);
-      if (keys + keyCount > KEYS_MAX || bytes + valueBytes > BATCH_BYTES_MAX) {
+      const isFull = keys + keyCount > KEYS_MAX || bytes + valueBytes > BATCH_BYTES_MAX;
+      if (isFull || importsInto(deleted, transaction)) {
         groups.push([]);
+        deleted.clear();
         keys = 0;
         bytes = 0;
       }
+      for (const key of transaction.deletes) deleted.add(key);
       keys += keyCount;
       bytes += valueBytes;
       groups.at(-1)?.push({ place, transaction });
