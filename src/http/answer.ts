@@ -35,6 +35,9 @@ export function jsonTextAnswer(body: string, headers: Record<string, string> = {
   };
 }
 
+/** Up to this length, an answer fits the buffers that the system has for a connection. */
+const LONG_FROM_BYTES = 16 * 1024;
+
 /** Unread bodies up to this size are read to their end, so that the connection lives on. */
 const UNREAD_BYTES_MAX = 64 * 1024;
 
@@ -61,16 +64,25 @@ export function send(
   const lingers = !request.complete && hasLongRest(request);
   if (options.isLast || lingers) headers["Connection"] = "close";
   response.writeHead(status, headers);
-  if (!lingers && (typeof body === "string" || body instanceof Uint8Array)) {
+  const isWhole = typeof body === "string" || body instanceof Uint8Array;
+  if (!lingers && isWhole && length <= LONG_FROM_BYTES) {
     response.end(body);
     return;
   }
   // Corked, all pieces go in one system call.
   response.cork();
-  const pieces = typeof body === "string" || body instanceof Uint8Array ? [body] : body;
-  for (const piece of pieces) response.write(piece);
+  for (const piece of isWhole ? [body] : body) response.write(piece);
   response.uncork();
   if (lingers) endAfterBody(request, response, options);
+  else endOnceSent(response);
+}
+
+/**
+ * Ends a response when its reader has left nothing of it to be sent: of one that was ended, `node:http`
+ * takes the connection for idle, so that a stop of the server would cut the answer off.
+ */
+function endOnceSent(response: ServerResponse): void {
+  if (response.writableNeedDrain) response.once("drain", () => response.end());
   else response.end();
 }
 

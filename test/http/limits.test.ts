@@ -233,6 +233,22 @@ test("a stop finishes what is under way, and then closes", async () => {
   assert.equal(Buffer.from((await served.state.get("last"))?.value ?? "").toString(), "12");
 });
 
+test("a stop lets a slow reader have the rest of a long answer", async () => {
+  await using served = await serve();
+  const value = "x".repeat(8_000_000);
+  await served.state.put("big", value);
+  const slow = new RawClient(served.port);
+  await once(slow.socket, "connect");
+  slow.socket.pause();
+  slow.send("GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+  await waitUntil("it to be held", async () => (await loadOf(served)).heldBytes >= value.length);
+  const closing = served.server.close(600_000);
+  slow.socket.resume();
+  assert.equal((await slow.answer())?.body, JSON.stringify({ value, version: 1 }));
+  await slow.closed();
+  await closing;
+});
+
 test("a stop cuts what is not done by its deadline", async () => {
   await using served = await serve();
   const client = new RawClient(served.port);
