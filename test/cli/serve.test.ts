@@ -7,7 +7,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { endWithThis } from "../servers/children.ts";
-import { freePort, removeFolder, temporaryFolder, waitUntil } from "../servers/process.ts";
+import { freePort, pause, removeFolder, temporaryFolder, waitUntil } from "../servers/process.ts";
 import { LAUNCHER, serve, vss, VssProcess, type Result } from "./vss.ts";
 
 let root: string;
@@ -120,6 +120,21 @@ test("a stop cuts off what does not finish within --drain-timeout", async () => 
   assert.equal(other.server.isRunning, true, "the one with more time is still waiting");
   other.server.signal("SIGKILL");
   await other.server.ended();
+});
+
+test("a store is given its time to close, also where the process was held up meanwhile", async () => {
+  const drainMs = 1_000;
+  const args = ["--store", "memory:", "--drain-timeout", `${drainMs}ms`];
+  const { server, url } = await serve(args, { cwd: await newFolder() });
+  await beginPut(url);
+  server.signal("SIGTERM");
+  await waitUntil("the stop to begin", () => server.stderr.includes('"stopping"'));
+  await pause({ signal: (name) => server.signal(name), pids: [server.pid] });
+  const heldUpAt = performance.now();
+  await waitUntil("all of the time to be over", () => performance.now() - heldUpAt > drainMs);
+  server.signal("SIGCONT");
+  const { code, stderr } = await server.ended();
+  assert.equal(code, 0, stderr);
 });
 
 test("a second signal ends the process at once", async () => {
