@@ -92,6 +92,8 @@ class Workers {
 
   #fork(onFailed: (code: number) => void): void {
     const worker = cluster.fork();
+    // One that dies while it is told something is no reason to die: its end is heard of below.
+    worker.on("error", () => {});
     this.#running.add(worker);
     let hasServed = false;
     worker.on("message", (message: unknown) => {

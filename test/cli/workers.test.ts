@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { removeFolder, temporaryFolder, waitUntil } from "../servers/process.ts";
 import { startOwnRedis } from "../servers/redis.ts";
 import { isSelected } from "../servers/selection.ts";
@@ -89,6 +91,38 @@ if (isSelected("redis")) {
     assert.equal((await server.ended()).code, 0);
   });
 }
+
+/** Has a worker die after a signal has come, and before the process that started it can know. */
+const DEATH = `
+import cluster from "node:cluster";
+import { readdirSync, readFileSync } from "node:fs";
+
+if (cluster.isPrimary) {
+  process.on("SIGTERM", () => {
+    const [victim] = Object.values(cluster.workers);
+    const folder = "/proc/" + victim.process.pid;
+    victim.process.kill("SIGKILL");
+    // The last of its threads closes the channel.
+    const isGone = () =>
+      readdirSync(folder + "/task").length === 1 && readFileSync(folder + "/stat", "utf8").includes(") Z");
+    while (!isGone());
+  });
+}
+`;
+
+test("a worker that dies in the moment of a stop takes nobody with it", async (t) => {
+  const folder = await temporaryFolder("workers");
+  t.after(() => removeFolder(folder));
+  const preload = join(folder, "death.mjs");
+  await writeFile(preload, DEATH);
+  const args = ["--workers", "2", "--store", "sqlite:state.db"];
+  const env = { NODE_OPTIONS: `--import ${pathToFileURL(preload).href}` };
+  const { server } = await serve(args, { cwd: folder, env });
+  server.signal("SIGTERM");
+  const { code, stderr } = await server.ended();
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /"stopped"/, "the other one has stopped by itself");
+});
 
 test("a worker that does nothing any more does not hold up the end", async (t) => {
   const folder = await temporaryFolder("workers");
