@@ -14,6 +14,7 @@ export const PATIENT: Readonly<Record<string, string>> = {
   VSS_STORE_TIMEOUT: "60s",
   VSS_CONNECT_TIMEOUT: "60s",
   VSS_REQUEST_TIMEOUT: "60s",
+  VSS_DRAIN_TIMEOUT: "60s",
 };
 
 export interface RunOptions {
@@ -72,8 +73,8 @@ export class VssProcess {
   /** The URL that a server says it listens on; where it said so more than once, the last one. */
   async listening(): Promise<string> {
     await waitUntil("a server's first line", () => {
-      if (this.#child.exitCode !== null) throw new Error(`it ended: ${this.stderr}`);
-      return this.stdout.includes("\nTry: ");
+      if (!this.isRunning) throw new Error(`it ended: ${this.stderr}`);
+      return /\nTry: .*\n/.test(this.stdout);
     });
     const url = [...this.stdout.matchAll(/Listening on (http:\/\/\S+),/g)].at(-1)?.[1];
     if (url === undefined) throw new Error(`no URL in: ${this.stdout}`);
