@@ -54,6 +54,20 @@ export class TestState {
     return this.#client.db().collection(`${this.#prefix}_${name}`);
   }
 
+  /** The commands that MongoDB carried out on this state's collections while `run` ran. */
+  async profile(run: () => Promise<unknown>): Promise<readonly Document[]> {
+    const db = this.#client.db();
+    const seen = db.collection("system.profile");
+    await db.command({ profile: 0 });
+    await seen.drop();
+    await db.command({ profile: 2 });
+    await run();
+    await db.command({ profile: 0 });
+    const ofState = `${db.databaseName}.${this.#prefix}_`;
+    const commands: readonly Document[] = await seen.find().toArray();
+    return commands.filter(({ ns }) => String(ns).startsWith(ofState));
+  }
+
   /** The URL of this state by another way to its server. */
   through(host: string): string {
     return `mongodb://${host}/vss?directConnection=true&prefix=${this.#prefix}`;
