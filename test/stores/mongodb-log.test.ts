@@ -170,13 +170,15 @@ if (isSelected("mongodb-replica-set")) {
     await feed.next();
     const key = keyOf(unique());
     await putOne(store, key, Buffer.alloc(VALUE_BYTES_CEILING, 7));
-    const next = await feed.next();
-    assert.ok(next.done !== true);
-    assert.deepEqual(
-      next.value.changes.map(({ version }) => version),
-      [1],
-    );
+    const versions: number[] = [];
+    // A batch may say no more than how far the feed has come.
+    while (versions.length === 0) {
+      const next = await feed.next();
+      assert.ok(next.done !== true);
+      versions.push(...next.value.changes.map(({ version }) => version));
+    }
     stop.abort();
+    assert.deepEqual(versions, [1]);
   });
 
   test("reads cost no look at the data while nothing is written, and miss no write", async () => {
