@@ -23,6 +23,8 @@ type Tried<Result> = { readonly result: Result } | { readonly failure: Failure }
  * or a failover that goes well; short enough that calls do not pile up behind one that does not.
  */
 const GRACE_MS = 1000;
+/** A pause that took so much longer than it was to take, in milliseconds: this process stood still. */
+const HELD_UP_MS = 250;
 const REDIRECTS_MAX = 16;
 const RETRY_DELAY_MS_MIN = 10;
 const RETRY_DELAY_MS_MAX = 100;
@@ -62,7 +64,9 @@ export class Executor {
       const delayMs = Math.min(RETRY_DELAY_MS_MIN * 2 ** Math.min(retries, 10), RETRY_DELAY_MS_MAX);
       const end = wasSent ? call.deadline : Math.min(call.deadline, this.#graceEnd(call.slot));
       if (this.#clock.monotonic() + delayMs > end) throw toStateError(failure, wasSent);
-      await sleep(delayMs);
+      await this.#pause(call.slot, delayMs);
+      // A copy that is sent later than that may find the first one forgotten.
+      if (this.#clock.monotonic() > call.deadline) throw toStateError(failure, wasSent);
     }
   }
 
@@ -96,6 +100,17 @@ export class Executor {
     const since = this.#troubleSince.get(slot) ?? this.#clock.monotonic();
     this.#troubleSince.set(slot, since);
     return since + GRACE_MS;
+  }
+
+  /**
+   * Waits between two attempts. Where this process stood still meanwhile, the trouble counts from its
+   * end: nobody has tried in that time whether the slot is served again.
+   */
+  async #pause(slot: number, delayMs: number): Promise<void> {
+    const due = this.#clock.monotonic() + delayMs;
+    await sleep(delayMs);
+    const now = this.#clock.monotonic();
+    if (now - due > HELD_UP_MS && this.#troubleSince.has(slot)) this.#troubleSince.set(slot, now);
   }
 
   async #try<Result>(call: Call<Result>, redirect: Node | undefined): Promise<Tried<Result>> {

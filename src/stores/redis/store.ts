@@ -92,7 +92,8 @@ class RedisStore implements Store {
   readonly #options: StoreOptions;
   readonly #closing = new AbortController();
   #underWay = 0;
-  #onIdle: (() => void) | undefined;
+  /** Resolved once it is closing and the last call has ended. */
+  readonly #idle = Promise.withResolvers<void>();
 
   private constructor(info: StoreInfo, parts: Parts, options: StoreOptions) {
     this.info = info;
@@ -185,7 +186,7 @@ class RedisStore implements Store {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    if (this.#underWay > 0) await this.#idle.promise;
     this.#parts.topology.close();
   }
 
@@ -207,7 +208,7 @@ class RedisStore implements Store {
         .finally(() => {
           clearTimeout(timer);
           this.#underWay -= 1;
-          if (this.#underWay === 0) this.#onIdle?.();
+          if (this.#underWay === 0 && this.#closing.signal.aborted) this.#idle.resolve();
         });
     });
   }
