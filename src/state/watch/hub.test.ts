@@ -187,3 +187,43 @@ test("closing the engine ends every watch", async () => {
   await state.close();
   assert.equal((await next).done, true);
 });
+
+test("closing the engine ends a watch that still waits for the feed", async () => {
+  const memory = new SharedMemory();
+  const held = new HeldFeed();
+  const url = memory.newUrl();
+  const state = await openState(async (...args) => held.over(await memory.open(...args)), url);
+  const watches = [state.watch("k"), state.watchPrefix({ prefix: "" })];
+  const waiting = watches.map((events) => events[Symbol.asyncIterator]().next());
+  held.hold();
+  await state.close();
+  for (const { done } of await Promise.all(waiting)) assert.equal(done, true);
+});
+
+test("whoever waits long for the feed keeps it, when the last of the others leaves", async (t) => {
+  const memory = new SharedMemory();
+  const held = new HeldFeed();
+  const url = memory.newUrl();
+  const state = await openState(async (...args) => held.over(await memory.open(...args)), url);
+  const watch = () => state.watchPrefix({ prefix: "" })[Symbol.asyncIterator]();
+  const [quick, slow] = [watch(), watch()];
+  for (const one of [quick, slow]) await take(one, 1);
+  held.hold();
+  for (let i = 0; i < 4; i += 1) await state.put("k", "x");
+  // The feed ends for all who follow it: it does not reach back to where they are.
+  await state.store.maintain({ feedRetentionMs: -60_000 });
+  held.release();
+  await assert.rejects(take(quick, 4), { code: "cursor_expired" });
+  const late = watch();
+  const first = take(late, 1);
+  held.hold();
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  await assert.rejects(take(slow, 4), { code: "cursor_expired" });
+  t.mock.timers.tick(60_000);
+  t.mock.timers.reset();
+  held.release();
+  assert.deepEqual((await first).map(describe), ["caught-up"]);
+  await state.put("k", "x");
+  assert.deepEqual((await take(late, 1)).map(describe), ["put k/5"]);
+  await state.close();
+});

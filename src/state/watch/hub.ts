@@ -46,6 +46,8 @@ export class Hub {
   #ringStart: Cursor = [];
   #cursor: Cursor = [];
   #running: { readonly started: Promise<void>; readonly stop: AbortController } | undefined;
+  /** Those who wait for the start: most subscribe right after it. */
+  #starting = 0;
   #linger: NodeJS.Timeout | undefined;
   readonly #lastSeen = new Map<Key, Change>();
   #missed = 0;
@@ -70,12 +72,26 @@ export class Hub {
     return count;
   }
 
-  /** Answers once the hub follows the feed: what is committed from then on reaches subscribers. */
+  /**
+   * Answers once the hub follows the feed: what is committed from then on reaches subscribers. Answers
+   * too where the engine was closed before that.
+   */
   async start(): Promise<void> {
-    clearTimeout(this.#linger);
+    this.#starting += 1;
+    try {
+      await this.#startOnce();
+    } finally {
+      this.#starting -= 1;
+      // Who came for the start may not stay.
+      this.#lingerIfUnused();
+    }
+  }
+
+  async #startOnce(): Promise<void> {
     if (this.#running === undefined) {
       const { promise: started, resolve, reject } = Promise.withResolvers<void>();
       const stop = new AbortController();
+      stop.signal.addEventListener("abort", () => resolve(), { once: true });
       this.#running = { started, stop };
       void this.#follow(stop.signal, resolve).catch((error: unknown) => {
         reject(error);
@@ -183,10 +199,15 @@ export class Hub {
     return events;
   }
 
+  #isUnused(): boolean {
+    return this.#byKey.size === 0 && this.#byPrefix.size === 0 && this.#starting === 0;
+  }
+
   #lingerIfUnused(): void {
-    if (this.#byKey.size > 0 || this.#byPrefix.size > 0 || this.#running === undefined) return;
+    if (!this.#isUnused() || this.#running === undefined) return;
     clearTimeout(this.#linger);
-    this.#linger = setTimeout(() => this.stop(), LINGER_MS).unref();
+    // Somebody may have come meanwhile.
+    this.#linger = setTimeout(() => this.#isUnused() && this.stop(), LINGER_MS).unref();
   }
 
   async #follow(signal: AbortSignal, onStarted: () => void): Promise<void> {

@@ -66,6 +66,7 @@ export class KeyWatch {
       const { subscriber, leave } = hub.subscribeKey(this.#key);
       try {
         await hub.start();
+        if (signal.aborted) return;
         yield* this.#join(signal);
         if (isFirst) yield { type: "caught-up", id: this.#id() };
         yield* this.#follow(subscriber, signal);

@@ -31,6 +31,7 @@ export async function* watchPrefix(
   const values = options.values === true;
   let after = options.lastEventId === undefined ? undefined : decodeCursor(options.lastEventId);
   await hub.start();
+  if (signal.aborted) return;
   if (after !== undefined && !hub.isOurs(after)) {
     throw invalid("Last-Event-ID", `"Last-Event-ID" is the id of an event of this watch.`);
   }
