@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { WatchEvent } from "../api.ts";
 import { StateClient } from "../client/index.ts";
 import { pick, type Random } from "./random.ts";
+import type { EntryRef } from "../store.ts";
 import type { Delivery, Violation } from "./record.ts";
 import { monotonicNs } from "./recording-client.ts";
 
@@ -48,18 +49,17 @@ export class RecordingWatcher {
     await this.#ready.promise;
   }
 
+  /** Takes nothing more from the moment of this call on. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#done;
   }
 
-  /** True once every key has been told of up to the given versions. */
-  hasReached(latest: ReadonlyMap<string, string>): boolean {
-    return [...latest].every(([key, name]) => {
-      const told = this.#latest.get(key);
-      const state = told === undefined || told.deleted ? "" : `${told.incarnation}.${told.version}`;
-      return state === name;
-    });
+  /** True where this entry, or the absence of one, is what it was told last of a key. */
+  hasReached(key: string, latest: EntryRef | undefined): boolean {
+    const told = this.#latest.get(key);
+    if (told === undefined || told.deleted) return latest === undefined;
+    return told.incarnation === latest?.incarnation && told.version === latest.version;
   }
 
   async #run(): Promise<void> {
@@ -99,6 +99,7 @@ export class RecordingWatcher {
   }
 
   #take(event: WatchEvent): void {
+    if (this.#stop.signal.aborted) return;
     this.#lastEventId = event.id;
     if (event.type === "caught-up") this.#ready.resolve();
     if (event.type !== "put" && event.type !== "delete") return;

@@ -29,7 +29,10 @@ export interface TortureOptions {
   readonly valueBytesMax?: number;
   /** Between two calls of a client, at most, in milliseconds. */
   readonly pauseMs: number;
-  /** How long watchers may take to be told of the last writes, in milliseconds; 30,000 unless told. */
+  /**
+   * How long writes that are still under way, and watchers that are to be told of them, may take to come
+   * to rest, in milliseconds; 30,000 unless told.
+   */
   readonly settleMs?: number;
   /** Ends the load early. */
   readonly signal?: AbortSignal;
@@ -59,6 +62,8 @@ export interface TortureResult {
 
 /** How long servers may take to come back at the end, in nanoseconds. */
 const READ_AT_REST_NS = 30e9;
+
+const SETTLE_MS_DEFAULT = 30_000;
 
 const WATCHERS = 2;
 
@@ -187,20 +192,7 @@ interface Finished {
 
 async function conclude(options: TortureOptions, parts: Finished): Promise<TortureResult> {
   const { keys, calls, watchers } = parts;
-  const finals = new Map<string, KeyRecord["final"]>();
-  for (const key of keys) finals.set(key, await readFinal(options.servers, key));
-  const latest = new Map(
-    [...finals].map(([key, final]) => {
-      const last = final.at(-1);
-      return [key, last === undefined ? "" : `${last.incarnation}.${last.version}`] as const;
-    }),
-  );
-  const settled = monotonicNs() + (options.settleMs ?? 30_000) * 1e6;
-  while (watchers.some((each) => !each.hasReached(latest)) && monotonicNs() < settled) {
-    await sleep(20);
-  }
-  await Promise.all(watchers.map((watcher) => watcher.stop()));
-
+  const finals = await readAtRest(options, keys, watchers);
   const violations = watchers.flatMap((watcher) => watcher.violations);
   for (const key of keys) {
     const final = finals.get(key) ?? [];
@@ -212,6 +204,31 @@ async function conclude(options: TortureOptions, parts: Finished): Promise<Tortu
   }
   const { prefix, hotKeys } = parts;
   return { prefix, ...summarize(calls, { hotKeys, finals, watchers, violations }) };
+}
+
+/**
+ * Reads every key's history, and stops the watchers in the moment in which they have been told of the
+ * same. A write whose outcome nobody knows may come long after its call has ended: a key of which
+ * watchers know something else, less or more, is read again.
+ */
+async function readAtRest(
+  { servers, settleMs = SETTLE_MS_DEFAULT }: TortureOptions,
+  keys: readonly string[],
+  watchers: readonly RecordingWatcher[],
+): Promise<ReadonlyMap<string, KeyRecord["final"]>> {
+  const finals = new Map<string, KeyRecord["final"]>();
+  const hasSettled = (key: string): boolean =>
+    watchers.every((watcher) => watcher.hasReached(key, finals.get(key)?.at(-1)));
+  for (const key of keys) finals.set(key, await readFinal(servers, key));
+  const deadline = monotonicNs() + settleMs * 1e6;
+  for (;;) {
+    const open = keys.filter((key) => !hasSettled(key));
+    if (open.length === 0 || monotonicNs() > deadline) break;
+    await sleep(20);
+    for (const key of open) if (!hasSettled(key)) finals.set(key, await readFinal(servers, key));
+  }
+  await Promise.all(watchers.map((watcher) => watcher.stop()));
+  return finals;
 }
 
 /** Reads a key's whole history, over whichever server answers. */

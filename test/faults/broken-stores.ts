@@ -1,9 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { StateError } from "../../src/errors.ts";
+import type { Key } from "../../src/key.ts";
 import type { Violation } from "../../src/torture/record.ts";
 import type {
   ChangeBatch,
   Cursor,
+  EntryInfo,
+  HistoryPage,
   Outcome,
   Query,
   ReadResult,
@@ -126,6 +130,35 @@ class SlowReads extends WrappedStore {
   }
 }
 
+/**
+ * Gives some writes up, as at a deadline, and then they happen after all: when the history of their key
+ * has been read, as it is at the end of a run.
+ */
+class LateWrites extends WrappedStore {
+  readonly #isLate = every(5);
+  #late: readonly Transaction[] = [];
+
+  override async commit(transactions: readonly Transaction[]): Promise<readonly Outcome[]> {
+    if (!this.#isLate()) return this.inner.commit(transactions);
+    this.#late = [...this.#late, ...transactions];
+    throw new StateError("outcome_unknown", "The store did not answer in time.");
+  }
+
+  override async history(key: Key, page: HistoryPage): Promise<readonly EntryInfo[]> {
+    const found = await this.inner.history(key, page);
+    const isOf = ({ puts, deletes }: Transaction): boolean =>
+      deletes.includes(key) || puts.some((put) => put.key === key);
+    const due = this.#late.filter(isOf);
+    this.#late = this.#late.filter((one) => !isOf(one));
+    if (due.length > 0) {
+      await this.inner.commit(due);
+      // Time for watchers to be told, before this answer tells of what was there before.
+      await sleep(200);
+    }
+    return found;
+  }
+}
+
 /** Answers reads from a cache that another process's writes do not reach. */
 class CachedReads extends WrappedStore {
   readonly #cache = new Map<string, { readonly result: ReadResult; left: number }>();
@@ -232,5 +265,8 @@ export const BROKEN_STORES: readonly BrokenStore[] = [
   },
 ];
 
-/** Sound, only slow: what the checker must not blame. */
-export const SLOW_STORE: BrokenStore["spoil"] = (inner) => new SlowReads(inner);
+/** What the checker must not blame. */
+export const SOUND_STORES: readonly (Pick<BrokenStore, "spoil"> & { readonly manner: string })[] = [
+  { manner: "however slowly it reads", spoil: (inner) => new SlowReads(inner) },
+  { manner: "however late it writes what was given up", spoil: (inner) => new LateWrites(inner) },
+];
