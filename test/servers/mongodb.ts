@@ -172,7 +172,9 @@ async function initiate(
     },
   };
   await waitUntil("the start of the replica set", async () => {
-    return (await members[0]?.command({ replSetInitiate: config })) !== undefined;
+    await members[0]?.command({ replSetInitiate: config });
+    // A second time it is refused, and the answer to the first may have been lost.
+    return (await members[0]?.command({ replSetGetConfig: 1 })) !== undefined;
   });
   // A member that is still making its first copy cannot take over from a primary that is killed.
   await waitUntil("the first copy of every member", async () => {
