@@ -68,7 +68,7 @@ async function collect(
 
 async function checkNothingLost(store: Store, load: Load, seen: readonly Change[]): Promise<void> {
   for (const key of load.keys) {
-    const history = await store.history(key, { order: "oldest-first", after: 0, limit: 10_000 });
+    const history = await store.history(key, { order: "oldest-first", after: 0, limit: Infinity });
     const versions = history.map(({ version }) => version);
     assert.deepEqual(
       versions,
@@ -106,9 +106,11 @@ const FAULTS: readonly {
   },
   {
     name: "is told to step down",
-    hurt: async (primary) => {
-      await primary.command({ replSetStepDown: 10, force: true });
-    },
+    hurt: (primary) =>
+      waitUntil("a step down", async () => {
+        await primary.command({ replSetStepDown: 10, force: true });
+        return (await primary.command({ hello: 1 }))?.["isWritablePrimary"] === false;
+      }),
     mend: async () => {},
   },
 ];
