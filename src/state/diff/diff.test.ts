@@ -45,7 +45,8 @@ test("values that are not UTF-8 are compared by size and digest alone", async ()
 });
 
 test("large versions that differ little are compared in a worker", async () => {
-  const state = await open("memory:");
+  // Long enough for a thread to start, however busy the machine is.
+  const state = await open("memory:", { timeoutMs: 60_000 });
   const lines = Array.from({ length: 60_000 }, (_, index) => `line ${index}`);
   await state.put("k", lines.join("\n"));
   await state.put("k", [...lines.slice(0, 50_000), "changed", ...lines.slice(50_000)].join("\n"));
