@@ -30,7 +30,7 @@ import { isSelected } from "../servers/selection.ts";
 import { Stopwatch } from "../servers/stopwatch.ts";
 import { firstWith, Proxy, type Verdict } from "./lossy-proxy.ts";
 import { failsWith, isBackSoon, outageOf, RecordedLog, untilDone } from "./support.ts";
-import { openRedis, prefixOf, redisCommand, upTo, versionsOf } from "./redis-support.ts";
+import { openRedis, prefixOf, redisCommand, slowClock, upTo, versionsOf } from "./redis-support.ts";
 
 if (isSelected("redis")) {
   const server = await startOwnRedis({ appendfsync: "always" });
@@ -43,6 +43,10 @@ if (isSelected("redis")) {
     { what: "that arrives after its connection was given up", verdict: "cut-and-pass-late" },
     { what: "that vanishes on a connection that says nothing more", verdict: "swallow" },
   ];
+
+  /** Else what is lost first is only the answer that Redis does not know the script. */
+  const loadCommitScript = (store: Store, key: Key): Promise<unknown> =>
+    commit(store, { reads: [key] });
 
   const onlyIfThere = (key: Key): readonly Condition[] => [{ kind: "present", key }];
   const scripts = [
@@ -57,6 +61,7 @@ if (isSelected("redis")) {
         const store = await openRedis(t, proxy.url);
         const key = keyOf(unique());
         await putOne(store, key, "first");
+        await loadCommitScript(store, key);
         proxy.decide = firstWith(script.sha, verdict);
         const outcome = await commit(store, {
           conditions: conditionsOn(key),
@@ -76,6 +81,7 @@ if (isSelected("redis")) {
     const store = await openRedis(t, proxy.url);
     const key = keyOf(unique());
     await putOne(store, key, "old");
+    await loadCommitScript(store, key);
     proxy.decide = firstWith(COMMIT_SCRIPT.sha, "cut-answer");
     const [swapped, refused, removed] = await store.commit([
       transaction({
@@ -99,6 +105,7 @@ if (isSelected("redis")) {
     const store = await openRedis(t, proxy.url);
     const key = keyOf(unique());
     await putOne(store, key, Buffer.alloc(2 * 1024 * 1024, 65));
+    await loadCommitScript(store, key);
     proxy.decide = firstWith(COMMIT_SCRIPT.sha, "cut-answer");
     await assert.rejects(
       commit(store, { puts: [put(key, "next")], reads: [key] }),
@@ -109,7 +116,7 @@ if (isSelected("redis")) {
 
   test("a read whose answer is lost is made again", async (t) => {
     const proxy = await Proxy.start(t, newUrl());
-    const store = await openRedis(t, proxy.url);
+    const store = await openRedis(t, proxy.url, { clock: slowClock });
     const [small, large] = [keyOf(unique()), keyOf(unique())];
     await putOne(store, small, "value");
     await putOne(store, large, "v".repeat(5000));
@@ -132,8 +139,7 @@ if (isSelected("redis")) {
         await commit(writer, { deletes: [key] });
         await putOne(writer, key, String(i % 10).repeat(5000));
       }
-      isWriting = false;
-    })();
+    })().finally(() => (isWriting = false));
     while (isWriting) {
       for (const select of ["latest", { version: 1 }] as const) {
         const entry = await readOne(reader, key, select);
@@ -178,6 +184,8 @@ if (isSelected("redis")) {
     const store = await openRedis(t, url, { timeoutMs: 2500 });
     const keys = Array.from({ length: 8 }, () => keyOf(unique()));
     for (const key of keys) await putOne(patient, key, "before");
+    // What writes is connected then, so that what is written next is on its way.
+    await untilDone("a write", () => putOne(store, keyOf(unique()), "before"));
     await pause(server);
     const failures: unknown[] = [];
     try {
@@ -233,9 +241,12 @@ if (isSelected("redis")) {
   test("while Redis is away calls fail at once, with nothing written", async (t) => {
     const own = await startOwnRedis();
     t.after(() => own.stop());
-    const store = await openRedis(t, own.url, { timeoutMs: 2000 });
+    const [patient, store] = [
+      await openRedis(t, own.url),
+      await openRedis(t, own.url, { timeoutMs: 2000 }),
+    ];
     const [key, probed] = [keyOf(unique()), keyOf(unique())];
-    await putOne(store, key, "before");
+    await putOne(patient, key, "before");
     own.signal("SIGKILL");
     // What was sent just before the end may have been written, so that goes to a key of its own.
     await waitUntil("an outage", () =>

@@ -3,8 +3,8 @@ import { after, test } from "node:test";
 import { freshUrls } from "../servers/fresh-url.ts";
 import { startRedis } from "../servers/redis.ts";
 import { isSelected } from "../servers/selection.ts";
-import { openRedis } from "./redis-support.ts";
-import { failsWith } from "./support.ts";
+import { openPatiently } from "./redis-support.ts";
+import { failsWith, PATIENCE_MS } from "./support.ts";
 
 if (isSelected("redis")) {
   const server = await startRedis();
@@ -12,9 +12,9 @@ if (isSelected("redis")) {
   const newUrl = freshUrls(server);
 
   test("a position that this feed never gave is refused, and nobody waits for it", async (t) => {
-    const store = await openRedis(t, newUrl());
+    const store = await openPatiently(t, newUrl());
     for (const position of ["-", ".", "bad", "zzzzzzzzzzz"]) {
-      const stop = AbortSignal.timeout(5_000);
+      const stop = AbortSignal.timeout(PATIENCE_MS);
       const batches = store.changes([position], stop)[Symbol.asyncIterator]();
       await assert.rejects(batches.next(), failsWith("cursor_expired"), position);
     }

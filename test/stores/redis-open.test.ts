@@ -9,7 +9,7 @@ import { startOwnRedis, type RedisServer } from "../servers/redis.ts";
 import { isSelected } from "../servers/selection.ts";
 import { Stopwatch } from "../servers/stopwatch.ts";
 import { failsWith, PATIENCE_MS, RecordedLog } from "./support.ts";
-import { openRedis, prefixOf, redisCommand } from "./redis-support.ts";
+import { openPatiently, prefixOf, redisCommand, startWithFirstFailure } from "./redis-support.ts";
 
 const PASSWORD = "s3cr3t/ü@%";
 
@@ -28,7 +28,7 @@ if (isSelected("redis")) {
   };
 
   test("a state that syncs every write is said to be on disk", async (t) => {
-    const { info } = await openRedis(t, newUrl());
+    const { info } = await openPatiently(t, newUrl());
     assert.match(info.product, /^(Redis|Valkey) \d+\.\d+\.\d+$/);
     assert.equal(info.promise, "An acknowledged write is on Redis's disk.");
     assert.deepEqual([...new Set(info.settings.map(({ verdict }) => verdict))], ["ok"]);
@@ -36,7 +36,7 @@ if (isSelected("redis")) {
 
   test("a Redis with default settings works, and is said to be weak", async (t) => {
     const own = await startFor(t, "--appendonly", "no", "--appendfsync", "everysec");
-    const store = await openRedis(t, own.url);
+    const store = await openPatiently(t, own.url);
     const key = keyOf(unique());
     await putOne(store, key, "value");
     assert.equal(textOf(await readEntry(store, key, "latest")), "value");
@@ -52,7 +52,7 @@ if (isSelected("redis")) {
       ..."--appendfsync everysec --no-appendfsync-on-rewrite yes".split(" "),
       ..."--maxmemory-policy allkeys-lru".split(" "),
     );
-    const store = await openRedis(t, own.url);
+    const store = await openPatiently(t, own.url);
     const weak = store.info.settings.filter(({ verdict }) => verdict === "weak");
     assert.deepEqual(
       weak.map(({ name }) => name),
@@ -65,7 +65,7 @@ if (isSelected("redis")) {
   test("a user without CONFIG has settings that are not known, and a store that works", async (t) => {
     const own = await startFor(t);
     await redisCommand(own.url, ..."ACL SETUSER app on >pw ~* &* +@all -config".split(" "));
-    const store = await openRedis(t, own.url.replace("redis://", "redis://app:pw@"));
+    const store = await openPatiently(t, own.url.replace("redis://", "redis://app:pw@"));
     await putOne(store, keyOf(unique()), "value");
     assert.equal(settingOf(store, "appendonly")?.verdict, "ok", "INFO says as much");
     assert.equal(settingOf(store, "appendfsync")?.verdict, "unknown");
@@ -79,9 +79,9 @@ if (isSelected("redis")) {
       ..."ACL SETUSER app on >pw ~{mine}* ~{mine.*}* +@all -@dangerous +info".split(" "),
     );
     const url = own.url.replace("redis://", "redis://app:pw@");
-    const store = await openRedis(t, `${url}?prefix=mine`);
+    const store = await openPatiently(t, `${url}?prefix=mine`);
     await putOne(store, keyOf(unique()), "value");
-    await assert.rejects(openRedis(t, `${url}?prefix=other`), failsWith("store_denied"));
+    await assert.rejects(openPatiently(t, `${url}?prefix=other`), failsWith("store_denied"));
   });
 
   test("a wrong password is refused at once, and never shown", async (t) => {
@@ -91,20 +91,22 @@ if (isSelected("redis")) {
     for (const credentials of ["", ":wr0ng-secret@", "someone:wr0ng-secret@"]) {
       const url = own.url.replace("redis://", `redis://${credentials}`);
       using watch = new Stopwatch();
-      const error: unknown = await openRedis(t, url, { log }).catch((caught: unknown) => caught);
+      const error: unknown = await openPatiently(t, url, { log }).catch(
+        (caught: unknown) => caught,
+      );
       assert.ok(watch.ms < PATIENCE_MS / 2, "no retry helps here");
       assert.ok(failsWith("store_denied")(error), String(error));
       assert.doesNotMatch(JSON.stringify([`${String(error)}`, error, log.lines]), /wr0ng-secret/);
     }
     const url = own.url.replace("redis://", `redis://:${encoded}@`);
-    const store = await openRedis(t, url, { log });
+    const store = await openPatiently(t, url, { log });
     await putOne(store, keyOf(unique()), "value");
     assert.doesNotMatch(JSON.stringify([store.info, log.lines]), /s3cr3t/);
   });
 
   test("a password that is changed while running is a clear failure, and mends itself", async (t) => {
     const own = await startFor(t, "--requirepass", "one");
-    const store = await openRedis(t, own.url.replace("redis://", "redis://:one@"));
+    const store = await openPatiently(t, own.url.replace("redis://", "redis://:one@"));
     const key = keyOf(unique());
     await putOne(store, key, "value");
     const admin = own.url.replace("redis://", "redis://:one@");
@@ -132,11 +134,10 @@ if (isSelected("redis")) {
   });
 
   test("nobody at the address: one clear failure after the time to connect", async (t) => {
-    const url = `redis://127.0.0.1:${await freePort()}`;
+    const url = `redis://127.0.0.1:${await freePort()}?connectTimeout=${PATIENCE_MS}`;
+    const more = { ...startWithFirstFailure(), connectTimeoutMs: 2000 };
     using watch = new Stopwatch();
-    const error: unknown = await openRedis(t, url, { connectTimeoutMs: 2000 }).catch(
-      (caught: unknown) => caught,
-    );
+    const error: unknown = await openPatiently(t, url, more).catch((caught: unknown) => caught);
     assert.ok(watch.wallMs > 1000 && watch.ms < PATIENCE_MS / 2, `after ${watch.wallMs} ms`);
     assert.ok(error instanceof StateError && error.code === "store_unavailable");
     assert.match(error.message, /^Redis did not answer within 2 s \(ECONNREFUSED\)\. Check /);
@@ -144,13 +145,13 @@ if (isSelected("redis")) {
 
   test("a URL of another kind of Redis is refused with the right one", async (t) => {
     const asCluster = server.url.replace("redis://", "redis-cluster://").replace("/0", "");
-    await assert.rejects(openRedis(t, asCluster), (error) => {
+    await assert.rejects(openPatiently(t, asCluster), (error) => {
       assert.ok(failsWith("invalid_parameter")(error));
       assert.match(String(error), /A single server's begins with redis:/);
       return true;
     });
     const asSentinel = `${server.url.replace("redis://", "redis-sentinel://").replace("/0", "")}/main`;
-    await assert.rejects(openRedis(t, asSentinel), failsWith("invalid_parameter"));
+    await assert.rejects(openPatiently(t, asSentinel), failsWith("invalid_parameter"));
     const node = await startFor(
       t,
       "--cluster-enabled",
@@ -158,7 +159,7 @@ if (isSelected("redis")) {
       "--cluster-port",
       `${await freePort()}`,
     );
-    await assert.rejects(openRedis(t, node.url), (error) => {
+    await assert.rejects(openPatiently(t, node.url), (error) => {
       assert.match(String(error), /run as cluster: its URL begins with redis-cluster:/);
       return true;
     });
@@ -167,7 +168,7 @@ if (isSelected("redis")) {
   test("a Redis that starts late is waited for", async (t) => {
     const own = await startFor(t);
     own.signal("SIGKILL");
-    const opening = openRedis(t, own.url, { connectTimeoutMs: 120_000 });
+    const opening = openPatiently(t, own.url, { connectTimeoutMs: 120_000 });
     await own.restart();
     await putOne(await opening, keyOf(unique()), "value");
   });
@@ -175,7 +176,9 @@ if (isSelected("redis")) {
   test("two prefixes, and two databases, are two states", async (t) => {
     const urls = [newUrl(), newUrl(), `${server.url.replace("/0", "/1")}?prefix=same`];
     const stores = await Promise.all(
-      [...urls, `${server.url.replace("/0", "/2")}?prefix=same`].map((url) => openRedis(t, url)),
+      [...urls, `${server.url.replace("/0", "/2")}?prefix=same`].map((url) =>
+        openPatiently(t, url),
+      ),
     );
     const key = keyOf(unique());
     for (const [i, store] of stores.entries()) await putOne(store, key, `value ${i}`);
@@ -190,7 +193,7 @@ if (isSelected("redis")) {
   test("a state of a newer schema is refused", async (t) => {
     const url = newUrl();
     await redisCommand(url, "SET", `{${prefixOf(url)}}setup`, "schema=2 something=new");
-    await assert.rejects(openRedis(t, url), (error) => {
+    await assert.rejects(openPatiently(t, url), (error) => {
       assert.ok(failsWith("store_incompatible")(error));
       assert.match(String(error), /newer version of this server \(schema 2/);
       return true;
@@ -200,10 +203,10 @@ if (isSelected("redis")) {
   test("another program's data under the same names is refused, and left alone", async (t) => {
     const setup = newUrl();
     await redisCommand(setup, "SET", `{${prefixOf(setup)}}setup`, "mine");
-    await assert.rejects(openRedis(t, setup), failsWith("store_incompatible"));
+    await assert.rejects(openPatiently(t, setup), failsWith("store_incompatible"));
 
     const url = newUrl();
-    const store = await openRedis(t, url);
+    const store = await openPatiently(t, url);
     const key = keyOf(unique());
     const name = `{${prefixOf(url)}.0}h:${key}`;
     await redisCommand(url, "SET", name, "mine");
@@ -214,10 +217,10 @@ if (isSelected("redis")) {
 
   test("a Redis out of memory takes no writes, and still reads", async (t) => {
     const own = await startFor(t);
-    const store = await openRedis(t, own.url);
+    const store = await openPatiently(t, own.url);
     const key = keyOf(unique());
     await putOne(store, key, "value");
-    await redisCommand(own.url, "CONFIG", "SET", "maxmemory", "1mb");
+    await redisCommand(own.url, "CONFIG", "SET", "maxmemory", "1");
     await assert.rejects(putOne(store, key, "more"), failsWith("store_full"));
     assert.equal(textOf(await readEntry(store, key, "latest")), "value");
     await redisCommand(own.url, "CONFIG", "SET", "maxmemory", "0");
@@ -226,12 +229,12 @@ if (isSelected("redis")) {
 
   test("a replica takes no writes, and its store says so", async (t) => {
     const own = await startFor(t);
-    const store = await openRedis(t, own.url);
+    const store = await openPatiently(t, own.url);
     const key = keyOf(unique());
     await putOne(store, key, "value");
     await redisCommand(own.url, "REPLICAOF", "127.0.0.1", String(await freePort()));
     await assert.rejects(putOne(store, key, "more"), failsWith("store_read_only"));
-    await assert.rejects(openRedis(t, newUrlOf(own)), failsWith("store_read_only"));
+    await assert.rejects(openPatiently(t, newUrlOf(own)), failsWith("store_read_only"));
     await redisCommand(own.url, "REPLICAOF", "NO", "ONE");
     assert.equal((await putOne(store, key, "more")).version, 2);
   });
@@ -240,14 +243,14 @@ if (isSelected("redis")) {
 
   test("a Redis that asks for more replicas than it has takes no writes", async (t) => {
     const own = await startFor(t);
-    const store = await openRedis(t, own.url);
+    const store = await openPatiently(t, own.url);
     await redisCommand(own.url, "CONFIG", "SET", "min-replicas-to-write", "1");
     await assert.rejects(putOne(store, keyOf(unique()), "x"), failsWith("store_read_only"));
   });
 
   test("a script that the server has forgotten is sent again", async (t) => {
     const url = newUrl();
-    const store = await openRedis(t, url);
+    const store = await openPatiently(t, url);
     const key = keyOf(unique());
     await putOne(store, key, "one");
     await redisCommand(url, "SCRIPT", "FLUSH");

@@ -13,7 +13,7 @@ import { freshUrls } from "../servers/fresh-url.ts";
 import { startRedis } from "../servers/redis.ts";
 import { isSelected } from "../servers/selection.ts";
 import { Proxy } from "./lossy-proxy.ts";
-import { openRedis } from "./redis-support.ts";
+import { openPatiently } from "./redis-support.ts";
 
 if (isSelected("redis")) {
   const server = await startRedis();
@@ -22,7 +22,7 @@ if (isSelected("redis")) {
 
   test("a key that is read again and again is seen as it is now, whoever changed it", async (t) => {
     const url = newUrl();
-    const [reader, writer] = [await openRedis(t, url), await openRedis(t, url)];
+    const [reader, writer] = [await openPatiently(t, url), await openPatiently(t, url)];
     const key = keyOf(unique());
     const read = async (): Promise<string | undefined> => textOf(await readEntry(reader, key));
     assert.equal(await readOne(reader, key), undefined);
@@ -43,7 +43,7 @@ if (isSelected("redis")) {
 
   test("a key that did not change since it was read is read without a script", async (t) => {
     const proxy = await Proxy.start(t, newUrl());
-    const store = await openRedis(t, proxy.url);
+    const store = await openPatiently(t, proxy.url);
     const key = keyOf(unique());
     await putOne(store, key, "value");
     await readOne(store, key);

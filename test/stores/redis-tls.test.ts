@@ -6,8 +6,8 @@ import { keyOf, putOne, readEntry, textOf, unique } from "../../src/conformance/
 import { freePort, removeFolder, temporaryFolder } from "../servers/process.ts";
 import { startOwnRedis } from "../servers/redis.ts";
 import { isSelected } from "../servers/selection.ts";
-import { failsWith } from "./support.ts";
-import { openRedis } from "./redis-support.ts";
+import { failsWith, PATIENCE_MS } from "./support.ts";
+import { openPatiently, startWithFirstFailure } from "./redis-support.ts";
 
 /** Made for these tests alone: of localhost and 127.0.0.1, for a hundred years. */
 const CERTIFICATE = `-----BEGIN CERTIFICATE-----
@@ -41,18 +41,21 @@ if (isSelected("redis")) {
     const server = await startOwnRedis({ args: settings.split(" ") });
     t.after(() => server.stop());
 
-    const store = await openRedis(t, `rediss://127.0.0.1:${port}?ca=${certificate}`);
+    const store = await openPatiently(t, `rediss://127.0.0.1:${port}?ca=${certificate}`);
     const id = keyOf(unique());
     await putOne(store, id, "value");
     assert.equal(textOf(await readEntry(store, id, "latest")), "value");
 
-    const unchecked = openRedis(t, `rediss://127.0.0.1:${port}`, { connectTimeoutMs: 3000 });
+    const unchecked = openPatiently(t, `rediss://127.0.0.1:${port}?connectTimeout=${PATIENCE_MS}`, {
+      ...startWithFirstFailure(),
+      connectTimeoutMs: 100,
+    });
     await assert.rejects(unchecked, (error) => {
       assert.ok(failsWith("store_unavailable")(error));
       assert.match(String(error), /certificate was not accepted .* ca=/);
       return true;
     });
-    const trusting = await openRedis(t, `rediss://127.0.0.1:${port}?rejectUnauthorized=false`);
+    const trusting = await openPatiently(t, `rediss://127.0.0.1:${port}?rejectUnauthorized=false`);
     assert.equal(textOf(await readEntry(trusting, id, "latest")), "value");
   });
 }
