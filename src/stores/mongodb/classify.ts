@@ -42,6 +42,8 @@ const SERVER_CODES: Readonly<Record<number, ErrorCode>> = {
 const TRANSIENT_CODES: ReadonlySet<number> = new Set([
   6, // HostUnreachable
   7, // HostNotFound
+  43, // CursorNotFound, as of a member that was not asked for the first part of an answer
+  50, // MaxTimeMSExpired
   64, // WriteConcernFailed
   79, // UnknownReplWriteConcern, as of a member that is just starting
   89, // NetworkTimeout
