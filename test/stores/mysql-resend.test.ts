@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { keyOf, putOne, readEntry, unique } from "../../src/conformance/build.ts";
+import { keyOf, putOne, readEntry, readOne, unique } from "../../src/conformance/build.ts";
 import { COMMIT_ID_TTL_MS } from "../../src/limits.ts";
 import { systemClock } from "../../src/telemetry/clock.ts";
 import { freshUrls } from "../servers/fresh-url.ts";
@@ -41,5 +41,25 @@ if (isSelected("mariadb")) {
     proxy.decide = () => "pass";
     await assert.rejects(writing, failsWith("outcome_unknown", "unknown"));
     assert.equal((await readEntry(direct, key)).version, 2);
+  });
+
+  test("a commit whose time runs out between its round trips is not sent", async (t) => {
+    const url = freshUrls(server)();
+    const proxy = await Proxy.start(t, url);
+    let passedMs = 0;
+    const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + passedMs };
+    const store = await openMysql(t, proxy.url, { clock });
+    const direct = await openMysql(t, url);
+    const key = keyOf(unique());
+    let commits = 0;
+    proxy.decide = (piece) => {
+      // The process stands still after it has asked for its locks.
+      if (piece.includes("FOR UPDATE")) passedMs = COMMIT_ID_TTL_MS + 1_000;
+      if (piece.includes(";COMMIT")) commits += 1;
+      return "pass";
+    };
+    await assert.rejects(putOne(store, key, "late"), failsWith("store_unavailable"));
+    assert.equal(commits, 0);
+    assert.equal(await readOne(direct, key), undefined);
   });
 }

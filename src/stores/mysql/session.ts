@@ -136,7 +136,12 @@ export class Session {
         reject(new ConnectError("the connection had ended before this statement"));
         return;
       }
-      const remaining = Math.max(0, deadline - this.#clock.monotonic());
+      const remaining = deadline - this.#clock.monotonic();
+      // What is sent may be carried out, and nobody would wait for the answer, nor expect it any more.
+      if (remaining <= 0) {
+        reject(new ConnectError("the deadline had passed before this statement"));
+        return;
+      }
       const timer = setTimeout(() => {
         this.#end(new Error("the deadline passed"));
       }, remaining);
