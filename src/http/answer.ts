@@ -71,19 +71,13 @@ export function send(
   }
   // Corked, all pieces go in one system call.
   response.cork();
-  for (const piece of isWhole ? [body] : body) response.write(piece);
+  let isSent = true;
+  for (const piece of isWhole ? [body] : body) isSent = response.write(piece);
   response.uncork();
   if (lingers) endAfterBody(request, response, options);
-  else endOnceSent(response);
-}
-
-/**
- * Ends a response when its reader has left nothing of it to be sent: of one that was ended, `node:http`
- * takes the connection for idle, so that a stop of the server would cut the answer off.
- */
-function endOnceSent(response: ServerResponse): void {
-  if (response.writableNeedDrain) response.once("drain", () => response.end());
-  else response.end();
+  else if (isSent) response.end();
+  // Once it was ended, `node:http` takes the connection for idle, and a stop would cut the answer off.
+  else response.once("drain", () => response.end());
 }
 
 /** Whether more of the body is to come than is worth reading for the sake of the connection. */

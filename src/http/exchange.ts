@@ -42,6 +42,7 @@ export class Exchange {
   readonly server: ServerContext;
   #heldBytes = 0;
   #isUnderWay = false;
+  #isOver = false;
   #cut: (() => void) | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, server: ServerContext) {
@@ -65,8 +66,10 @@ export class Exchange {
     return typeof value === "string" ? value : value?.join(", ");
   }
 
-  /** Counts bytes against the server's bound until the exchange ends. */
+  /** Counts bytes against the server's bound until the exchange ends; nothing where it has ended. */
   hold(bytes: number): void {
+    // The client left while its answer was being made: nobody would let go of these.
+    if (this.#isOver) return;
     this.#heldBytes += bytes;
     this.server.load.heldBytes += bytes;
   }
@@ -91,6 +94,7 @@ export class Exchange {
 
   /** Called once, when the response is out or its connection gone. */
   end(): void {
+    this.#isOver = true;
     if (this.#cut !== undefined && !this.request.complete) this.#cut();
     this.server.load.heldBytes -= this.#heldBytes;
     this.leave();

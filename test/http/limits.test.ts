@@ -95,6 +95,24 @@ test("answers that nobody reads hold no more than the bound", async () => {
   });
 });
 
+test("an answer that is made when its client has left is not held", async () => {
+  await using served = await serve();
+  const { state } = served;
+  await state.put("big", "x".repeat(100_000));
+  const { promise: hasLeft, resolve: goOn } = Promise.withResolvers<void>();
+  const get = state.get.bind(state);
+  state.get = (key) => hasLeft.then(() => get(key));
+  const client = new RawClient(served.port);
+  client.send("GET /big?raw HTTP/1.1\r\nHost: x\r\n\r\n");
+  await waitUntil("it to be under way", async () => (await loadOf(served)).inFlight === 1);
+  client.destroy();
+  await waitUntil("it to be over", async () => (await loadOf(served)).inFlight === 0);
+  goOn();
+  // What is asked for later is answered later.
+  assert.equal((await served.server.fastify.inject("/big?raw")).body.length, 100_000);
+  assert.equal((await loadOf(served)).heldBytes, 0);
+});
+
 test("a long read without room is answered 503, and a small one is served", async () => {
   await using served = await serve({ limits: { heldBytesMax: 100_000 } });
   await served.state.put("big", "x".repeat(200_000));
