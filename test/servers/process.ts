@@ -101,7 +101,9 @@ export class ServerProcess {
     endWithThis(child);
     const check = async (): Promise<boolean> => {
       if (failure !== undefined) throw failure;
-      if (child.exitCode !== null) throw new Error(`exit code ${child.exitCode}`);
+      const { exitCode, signalCode } = child;
+      if (exitCode !== null || signalCode !== null)
+        throw new Error(`ended: ${exitCode ?? signalCode}`);
       return isUp();
     };
     try {
