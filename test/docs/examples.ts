@@ -82,8 +82,10 @@ export async function runExample(example: Example, url: string): Promise<string>
     output += text;
     if (isStream && matches(example, restore(output, url))) stop();
   });
+  // Also what was printed before the end may come after it, and there is nothing to stop then.
   const stop = (): void => {
-    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGKILL");
+    const isRunning = child.exitCode === null && child.signalCode === null;
+    if (child.pid !== undefined && isRunning) process.kill(-child.pid, "SIGKILL");
   };
   const timer = setTimeout(stop, EXAMPLE_TIMEOUT_MS);
   const [code, signal] = (await once(child, "close")) as [number | null, string | null];
