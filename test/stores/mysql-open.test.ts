@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import dns, { type LookupAddress } from "node:dns";
 import { after, test } from "node:test";
 import type { RowDataPacket } from "mysql2/promise";
 import { keyOf, putOne, readEntry, readOne, textOf, unique } from "../../src/conformance/build.ts";
@@ -10,6 +11,8 @@ import { isSelected } from "../servers/selection.ts";
 import { Stopwatch } from "../servers/stopwatch.ts";
 import { connectTo, openMysql, prefixOf, valueOf, withGlobal } from "./mysql-support.ts";
 import { failsWith, PATIENCE_MS, RecordedLog, untilDone } from "./support.ts";
+
+type LookedUp = (error: null, addresses: readonly LookupAddress[]) => void;
 
 if (isSelected("mariadb")) {
   const server = await startMariadb();
@@ -122,6 +125,24 @@ if (isSelected("mariadb")) {
       failsWith("store_unavailable"),
     );
     assert.ok(watch.wallMs >= 600 && watch.ms < PATIENCE_MS / 2, `after ${watch.wallMs} ms`);
+  });
+
+  test("a host of two addresses is reached while this process stands still", async (t) => {
+    const addresses = [
+      { address: "127.0.0.1", family: 4 },
+      { address: "::1", family: 6 },
+    ];
+    let lookups = 0;
+    t.mock.method(dns, "lookup", (_host: string, _options: object, done: LookedUp) => {
+      lookups += 1;
+      done(null, addresses);
+      // The connection has begun then; that it is made is not heard of until this ends.
+      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400));
+    });
+    const url = urlWith((one) => (one.hostname = "database.test"));
+    const store = await openMysql(t, url);
+    await store.ping();
+    assert.equal(lookups, 2, "one for each connection");
   });
 
   test("tables of a newer version are refused, and left as they are", async (t) => {

@@ -20,6 +20,12 @@ export interface SessionOptions {
 const PREPARED_STATEMENTS_MAX = 4;
 
 /**
+ * How long the first address of a host is waited for before the next. What Node.js waits, a quarter of
+ * a second, is taken for silence where this process itself has stood still that long.
+ */
+const ADDRESS_MS_MAX = 2_500;
+
+/**
  * One connection. Every call settles by its deadline; one that passes it destroys the connection,
  * since the server may still be at work on the statement and would answer into the next call.
  */
@@ -52,6 +58,7 @@ export class Session {
           keepAlive: driver.enableKeepAlive ?? true,
           keepAliveInitialDelay: driver.keepAliveInitialDelay ?? 0,
           noDelay: true,
+          autoSelectFamilyAttemptTimeout: ADDRESS_MS_MAX,
         });
     const connection = createConnection({
       ...driver,
