@@ -3,6 +3,7 @@ import { after, before, test } from "node:test";
 import { StateClient, StateError, type WatchEvent } from "../src/client/index.ts";
 import { createServer, type HttpServer } from "../src/http/server.ts";
 import { open, type VersionedState } from "../src/index.ts";
+import { freePort } from "./servers/process.ts";
 
 /** The client against a real server over the memory store, on a port of its own. */
 let state: VersionedState;
@@ -182,11 +183,12 @@ test("a transaction changes all its keys or none", async () => {
   assert.ok(await client.get(other));
 });
 
-async function take(events: AsyncIterable<WatchEvent>, count: number): Promise<WatchEvent[]> {
+async function take(events: AsyncIterator<WatchEvent>, count: number): Promise<WatchEvent[]> {
   const taken: WatchEvent[] = [];
-  for await (const event of events) {
-    taken.push(event);
-    if (taken.length === count) break;
+  while (taken.length < count) {
+    const next = await events.next();
+    assert.ok(next.done !== true, "the watch ended");
+    taken.push(next.value);
   }
   return taken;
 }
@@ -200,23 +202,24 @@ test("a watch brings the history, then what happens", async () => {
   const key = newKey();
   await client.put(key, "a");
   await client.put(key, ODD_BYTES, { author: "me" });
-  const watching = take(client.watch(key, { after: 0, values: true }), 5);
-  await client.put(key, "c");
-  await client.delete(key);
-  const events = await watching;
-  assert.deepEqual(
-    events.map(describe).filter((text) => text !== "caught-up"),
-    ["put 1", "put 2", "put 3", "delete"],
-  );
-  const [, second] = events;
+  const events = client.watch(key, { after: 0, values: true })[Symbol.asyncIterator]();
+  const history = await take(events, 3);
+  assert.deepEqual(history.map(describe), ["put 1", "put 2", "caught-up"]);
+  const [, second] = history;
   assert.ok(second?.type === "put");
   assert.deepEqual(second.entry?.value, ODD_BYTES);
   assert.equal(second.entry?.author, "me");
+  await client.put(key, "c");
+  assert.deepEqual((await take(events, 1)).map(describe), ["put 3"]);
+  await client.delete(key);
+  assert.deepEqual((await take(events, 1)).map(describe), ["delete"]);
+  await events.return?.();
 });
 
 test("a watch goes on where it was after its server went away and came back", async () => {
   const own = await createServer(state);
-  const { port } = await own.listen({ port: 0 });
+  const port = await freePort();
+  await own.listen({ port });
   const watcher = new StateClient(`http://127.0.0.1:${port}`);
   const prefix = newKey("-");
   const seen: string[] = [];

@@ -137,7 +137,9 @@ test("a server that never answers is given up at the deadline", async () => {
   await using fake = await serverThat(() => {}, 1_500);
   const error = await failureOf(fake.client.put("k", "v"));
   assert.equal(error.code, "outcome_unknown");
-  assert.equal(fake.requests.length, 1);
+  assert.match(error.message, /did not answer in time/);
+  // None where this process stood still for as long before it could send.
+  assert.ok(fake.requests.length <= 1);
 });
 
 test("a server that is not there is named as such, and nothing was written", async () => {
