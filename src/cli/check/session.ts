@@ -46,6 +46,8 @@ export interface Reply {
 export class Session {
   readonly #options: SessionOptions;
   readonly #keys = new Set<string>();
+  /** Requests that change something, and have no answer yet. */
+  readonly #changes = new Set<Promise<unknown>>();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -94,12 +96,25 @@ export class Session {
   }
 
   async send(request: Request): Promise<Reply> {
-    this.#options.signal.throwIfAborted();
-    return this.#send(request, this.#options.signal);
+    const { signal } = this.#options;
+    signal.throwIfAborted();
+    if (request.method === "GET") return this.#send(request, signal);
+    // One that was given up may still take effect, and would then outlive the removal of its key.
+    const change = this.#send(request, undefined);
+    this.#changes.add(change);
+    try {
+      return await change;
+    } finally {
+      this.#changes.delete(change);
+    }
   }
 
-  /** Deletes every key of this run. A server that is not there any more keeps them. */
+  /**
+   * Deletes every key of this run, once the server has answered what it was sent. A server that is not
+   * there any more keeps them.
+   */
   async removeKeys(): Promise<void> {
+    await Promise.allSettled(this.#changes);
     const remove = (key: string): Promise<unknown> =>
       this.#send({ method: "DELETE", path: encodeURIComponent(key) }, undefined);
     await Promise.allSettled([...this.#keys].map(remove));
