@@ -48,8 +48,11 @@ function reply(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
 }
 
+/** So long that no connection goes away as a request comes on it, however slow the machine is. */
+const KEEP_ALIVE_MS = 300_000;
+
 async function checkOf(server: PlainServer, args: readonly string[] = []): Promise<Result> {
-  const http = createServer((request, response) => {
+  const http = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
     server.answer(request, response).catch(() => response.destroy());
   });
   http.listen(0, "127.0.0.1");
@@ -120,14 +123,18 @@ const DEFECTS: readonly {
     name: "reads the count, waits, and then writes",
     failing: /FAILED: 20 writers at once get versions 1 to 20/,
     server: new (class extends PlainServer {
+      readonly waiting: (() => void)[] = [];
+
       override put(response: ServerResponse, key: string, value: string): void {
         const values = this.keys.get(key) ?? [];
-        const write = (): void => {
+        this.waiting.push(() => {
           this.keys.set(key, [...values, value]);
           reply(response, 200, { version: values.length + 1 });
-        };
-        // Long enough for another writer's connection to be taken in meanwhile.
-        setTimeout(write, 20);
+        });
+        // One of many at once waits for the next one, so that both have read the same count.
+        const isAlone = !value.startsWith("writer ");
+        if (isAlone || this.waiting.length === 2)
+          for (const write of this.waiting.splice(0)) write();
       }
     })(),
   },
@@ -184,7 +191,7 @@ test("a server that does not answer is given up after --request-timeout", async 
 
 test("a signal stops the check, which still removes its keys", async () => {
   const server = new PlainServer();
-  const slow = createServer((request, response) => {
+  const slow = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
     const answer = (): void =>
       void server.answer(request, response).catch(() => response.destroy());
     setTimeout(answer, request.method === "GET" ? 20 : 0);
