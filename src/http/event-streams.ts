@@ -2,6 +2,7 @@ import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 
 import type { WatchEvent } from "../api.ts";
+import { StateError } from "../errors.ts";
 import { toEtag } from "./etag.ts";
 import type { Exchange } from "./exchange.ts";
 import { overloaded } from "./load.ts";
@@ -64,6 +65,8 @@ export class EventStreams {
     open: (signal: AbortSignal) => AsyncIterable<WatchEvent>,
   ): Promise<Answer | undefined> {
     if (exchange.isHead) return { status: 200, headers: { ...EVENT_STREAM_HEADERS }, body: "" };
+    // All others were ended when the stop began; nothing but its deadline would end this one.
+    if (exchange.server.isClosing) throw new StateError("shutting_down", "The server is stopping.");
     if (this.#streams.size >= this.#limits.watchersMax) throw overloaded();
     const { response } = exchange;
     const controller = new AbortController();

@@ -124,6 +124,7 @@ test("a reader that reads nothing is cut off, and holds up nobody", async () => 
   slow.send("GET /-/watch?values=true HTTP/1.1\r\nHost: x\r\n\r\n");
   await using quick = await EventClient.open(`${own.url}/-/watch`);
   await quick.until("caught-up");
+  await waitUntil("both to watch", () => own.state.stats.watchers === 2);
   const value = "x".repeat(1_000_000);
   for (let n = 1; n <= 30; n += 1) {
     await own.state.put(`k${n}`, value);
@@ -155,4 +156,17 @@ test("a stop ends watches, which know when to come back", async () => {
   assert.equal(client.retryMs, 2_000);
   await closing;
   await own[Symbol.asyncDispose]();
+});
+
+test("a watch that comes during a stop is told to come back, and does not hold it up", async () => {
+  await using own = await serve();
+  const accepted = once(own.server.fastify.server, "connection");
+  const client = new RawClient(own.port);
+  await accepted;
+  const closing = own.server.close(60_000);
+  client.send("GET /k/watch HTTP/1.1\r\nHost: x\r\n\r\n");
+  const answer = await client.answer();
+  assert.deepEqual([answer?.status, answer?.headers["retry-after"]], [503, "1"]);
+  assert.match(answer?.body ?? "", /"code":"shutting_down"/);
+  await closing;
 });
