@@ -62,7 +62,8 @@ export async function run({ settings }: Invocation): Promise<number> {
     process.stdout.write(describe(result, info.promise));
     return result.violations.length === 0 ? 0 : 1;
   } finally {
-    for (const server of servers) server.kill();
+    // Whoever goes on from here may use the store, or remove it: nobody else does any more.
+    await Promise.all(servers.map((server) => server.end()));
   }
 }
 
@@ -144,12 +145,18 @@ class ServerProcess {
     this.#child?.kill("SIGKILL");
   }
 
-  async killAndRestart(): Promise<void> {
+  /** Kills it, and waits for its end. */
+  async end(): Promise<void> {
     const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const { promise: ended, resolve } = Promise.withResolvers<void>();
-    child?.once("exit", () => resolve());
+    child.once("exit", () => resolve());
     this.kill();
     await ended;
+  }
+
+  async killAndRestart(): Promise<void> {
+    await this.end();
     await this.#start(new URL(this.#url).port);
   }
 
