@@ -32,13 +32,14 @@ if (major > 24 || (major === 24 && minor >= 15)) {
 /** Hands over to the Node that a checkout pins, and ends as it ends. */
 function runWith(node) {
   const args = [fileURLToPath(main), ...process.argv.slice(2)];
-  const child = spawn(node, args, { stdio: "inherit" });
-  // A terminal signals both processes; anything else signals this one alone.
+  // A terminal signals both processes; anything else signals this one alone. Listened to before there is
+  // a child: one that comes while it is started must not leave it behind.
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     process.on(name, () => {
       if (name !== "SIGINT" || !process.stdin.isTTY) child.kill(name);
     });
   }
+  const child = spawn(node, args, { stdio: "inherit" });
   child.on("error", (error) => {
     process.stderr.write(`vss could not start ${node}: ${error.message}\n`);
     process.exitCode = 1;
