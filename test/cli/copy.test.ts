@@ -40,7 +40,7 @@ function file(name: string): string {
 
 /** Odd keys, values of every kind, metadata, many keys and a long history. */
 async function fill(): Promise<void> {
-  const state = await open(`sqlite:${file("source.db")}`);
+  const state = await open(`sqlite:${file("source.db")}`, { timeoutMs: 60_000 });
   const bytes = Uint8Array.from({ length: 256 }, (_, index) => index);
   for (const key of [
     "a",
@@ -177,7 +177,7 @@ test("a signal stops an import with one line, and the same one goes on", async (
 test("a target that is not empty is refused, and left as it was", async () => {
   const source = `sqlite:${file("source.db")}`;
   const target = `sqlite:${file("other.db")}`;
-  const state = await open(target);
+  const state = await open(target, { timeoutMs: 60_000 });
   await state.put("mine", "x");
   await state.close();
   const untouched = await exportOf(target);

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { test } from "node:test";
 import { removeFolder, temporaryFolder } from "../../../test/servers/process.ts";
-import { LAUNCHER } from "../../../test/cli/vss.ts";
+import { LAUNCHER, PATIENT } from "../../../test/cli/vss.ts";
 import { open } from "../../index.ts";
 import { parseKey } from "../../key.ts";
 import { parseCommandLine } from "../parse.ts";
@@ -61,11 +61,15 @@ test("an import that fails in the middle says what it has imported until then", 
   const folder = await temporaryFolder("run");
   t.after(() => removeFolder(folder));
   const source = `sqlite:${join(folder, "source.db")}`;
-  const state = await open(source);
+  const state = await open(source, { timeoutMs: 60_000 });
   await Promise.all(["a", "b", "c", "d", "e"].map((key) => state.put(key, "x".repeat(6_000_000))));
   await state.close();
   const vss = (args: readonly string[], input: string): ReturnType<typeof spawnSync> =>
-    spawnSync(process.execPath, [LAUNCHER, ...args], { input, maxBuffer: 2 ** 27 });
+    spawnSync(process.execPath, [LAUNCHER, ...args], {
+      input,
+      maxBuffer: 2 ** 27,
+      env: { ...process.env, ...PATIENT },
+    });
   const whole = String(vss(["export", source], "").stdout);
   const broken = whole.slice(0, whole.lastIndexOf('"value"'));
   const { status, stderr } = vss(["import", `sqlite:${join(folder, "target.db")}`], broken);
