@@ -2,8 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import type { WatchEvent } from "../api.ts";
 import { StateClient } from "../client/index.ts";
-import { pick, type Random } from "./random.ts";
 import type { EntryRef } from "../store.ts";
+import { pick, type Random } from "./random.ts";
 import type { Delivery, Violation } from "./record.ts";
 import { monotonicNs } from "./recording-client.ts";
 

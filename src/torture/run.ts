@@ -38,7 +38,8 @@ export interface TortureOptions {
   readonly signal?: AbortSignal;
   /** Resolves when the load may end: what is being done to the servers is over. */
   readonly until?: Promise<unknown>;
-  readonly onProgress?: (calls: number) => void;
+  /** Is told of every call as it ends. */
+  readonly onCall?: (call: Call) => void;
 }
 
 export interface TortureResult {
@@ -85,7 +86,7 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
   const calls: Call[] = [];
   const onCall = (call: Call): void => {
     calls.push(call);
-    options.onProgress?.(calls.length);
+    options.onCall?.(call);
   };
   const end = monotonicNs() + options.seconds * 1e9;
   let mayEnd = options.until === undefined;

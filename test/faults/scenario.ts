@@ -1,11 +1,10 @@
-import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { seededRandom } from "../../src/torture/random.ts";
 import type { Call, Violation } from "../../src/torture/record.ts";
 import { monotonicNs } from "../../src/torture/recording-client.ts";
-import { torture } from "../../src/torture/run.ts";
+import { torture, type TortureResult } from "../../src/torture/run.ts";
 import { removeFolder, temporaryFolder, waitUntil } from "../servers/process.ts";
 import { VssServer } from "../servers/vss-server.ts";
 import { startBackEnd, type BackEnd, type BackEndName } from "./back-ends.ts";
@@ -57,6 +56,9 @@ const CALL_TIMEOUT_MS = 2 * STORE_TIMEOUT_MS + 1_000;
 
 /** How long the load goes on after the fault, in milliseconds. */
 const AFTERMATH_MS = 2_500;
+
+/** How many puts have to be seen after the fault where other work may hold them up. */
+const PUTS_AFTER_MIN = 20;
 
 /** How much a server process may grow over a fault, in MiB: a heap grows before it is cleaned. */
 const MEMORY_GROWTH_MAX = 150;
@@ -122,19 +124,56 @@ async function loadAndHurt(
   options: ScenarioOptions,
   parts: Pick<FaultContext, "backEnd" | "servers" | "folder" | "disk">,
 ): Promise<Omit<ScenarioResult, "notes">> {
-  const { fault, seed, seconds, pauseMs, patienceMs = 0 } = options;
+  const { backEnd, fault, seed } = options;
+  const memory = new Memory(parts.servers);
+  try {
+    const { result, overAt } = await load(options, parts, memory);
+    const { before: memoryBefore, most: memoryMax } = memory;
+    const violations = [...result.violations, ...answerViolations(result.calls, fault)];
+    if (memoryMax - memoryBefore > MEMORY_GROWTH_MAX) {
+      violations.push(violation("memory", `memory grew from ${memoryBefore} to ${memoryMax} MiB`));
+    }
+    return {
+      backEnd,
+      fault: fault.name,
+      seed,
+      ...result,
+      violations,
+      calls: result.calls.length,
+      recoveryMs: recoveryAfter(overAt, result.calls),
+      memoryBefore,
+      memoryMax,
+      failures: countFailures(result.calls),
+    };
+  } finally {
+    await memory.stop();
+  }
+}
+
+/** Answers what clients saw, and when the fault was over. */
+async function load(
+  options: ScenarioOptions,
+  parts: Pick<FaultContext, "backEnd" | "servers" | "folder" | "disk">,
+  memory: Memory,
+): Promise<{ readonly result: TortureResult; readonly overAt: number }> {
+  const { backEnd: name, fault, seed, seconds, pauseMs, patienceMs = 0 } = options;
   const { backEnd, servers } = parts;
-  const memory = new Memory(servers);
   const stop = new AbortController();
-  let overAt: number | undefined;
+  let overAt = Infinity;
   const over = (): void => void (overAt = monotonicNs());
   const context = { ...parts, random: seededRandom(seed), pauseMs, over };
-  const hurt = async (): Promise<number> => {
+  const hurt = async (): Promise<void> => {
     await sleep((seconds * 1_000) / 3);
-    memory.mark();
+    await memory.mark();
     await fault.inject(context);
-    return overAt ?? monotonicNs();
+    if (overAt === Infinity) over();
   };
+  let putsAfter = 0;
+  const onCall = ({ op, outcome, start }: Call): void => {
+    if (op === "put" && outcome === "ok" && start > overAt) putsAfter += 1;
+  };
+  const recovered = (): Promise<void> =>
+    waitUntil("puts after the fault", () => putsAfter > PUTS_AFTER_MIN, patienceMs);
   const injected = hurt();
   injected.catch(() => stop.abort());
   const loaded = torture({
@@ -149,42 +188,16 @@ async function loadAndHurt(
     callTimeoutMs: CALL_TIMEOUT_MS + patienceMs,
     pauseMs: 10,
     settleMs: 10_000 + patienceMs,
-    isLossy: mayLose(options.backEnd, fault.name),
+    isLossy: mayLose(name, fault.name),
     ...(fault.valueBytesMax === undefined ? {} : { valueBytesMax: fault.valueBytesMax }),
+    onCall,
     signal: stop.signal,
     until: injected
-      .then(() => (patienceMs > 0 ? serves(servers, patienceMs) : undefined))
+      .then(() => (patienceMs > 0 ? recovered() : undefined))
       .then(() => sleep(AFTERMATH_MS)),
   });
-  const [result, end] = await Promise.all([loaded, injected]);
-  const { before: memoryBefore, most: memoryMax } = await memory.stop();
-  const violations = [...result.violations, ...answerViolations(result.calls, fault)];
-  if (memoryMax - memoryBefore > MEMORY_GROWTH_MAX) {
-    violations.push(violation("memory", `memory grew from ${memoryBefore} to ${memoryMax} MiB`));
-  }
-  return {
-    backEnd: options.backEnd,
-    fault: fault.name,
-    seed,
-    ...result,
-    violations,
-    calls: result.calls.length,
-    recoveryMs: recoveryAfter(end, result.calls),
-    memoryBefore,
-    memoryMax,
-    failures: countFailures(result.calls),
-  };
-}
-
-/** Waits until a server takes a write again. */
-async function serves(servers: readonly VssServer[], patienceMs: number): Promise<void> {
-  const put = async ({ url }: VssServer): Promise<boolean> => {
-    const answer = await fetch(`${url}/${randomUUID()}`, { method: "PUT", body: "x" });
-    await answer.arrayBuffer();
-    return answer.ok;
-  };
-  const tryAll = (): Promise<boolean> => Promise.any(servers.map(put)).catch(() => false);
-  await waitUntil("a write after the fault", tryAll, patienceMs);
+  const [result] = await Promise.all([loaded, injected]);
+  return { result, overAt };
 }
 
 function violation(kind: Violation["kind"], message: string, ...witness: unknown[]): Violation {
@@ -220,7 +233,7 @@ function recoveryAfter(overAt: number, calls: readonly Call[]): number {
     : Math.round((Math.max(firstDone, lastFailed) - overAt) / 1e6);
 }
 
-/** Samples the resident sets of processes, as Linux tells them. */
+/** Samples the resident sets of processes, as Linux tells them; in MiB. */
 class Memory {
   readonly #servers: readonly VssServer[];
   readonly #stop = new AbortController();
@@ -234,25 +247,37 @@ class Memory {
   }
 
   /** What it is now is what it was before the fault. */
-  mark(): void {
+  async mark(): Promise<void> {
+    await this.#sample();
     this.#before = this.#most;
   }
 
-  async stop(): Promise<{ readonly before: number; readonly most: number }> {
+  get before(): number {
+    return Math.round(this.#before);
+  }
+
+  get most(): number {
+    return Math.round(this.#most);
+  }
+
+  async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;
-    return { before: Math.round(this.#before), most: Math.round(this.#most) };
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      for (const { pid } of this.#servers) {
-        const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
-        const [, kib] = /^VmRSS:\s+(\d+) kB/m.exec(status) ?? [];
-        this.#most = Math.max(this.#most, Number(kib ?? 0) / 1024);
-      }
+      await this.#sample();
       await sleep(250, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  async #sample(): Promise<void> {
+    for (const { pid } of this.#servers) {
+      const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+      const [, kib] = /^VmRSS:\s+(\d+) kB/m.exec(status) ?? [];
+      this.#most = Math.max(this.#most, Number(kib ?? 0) / 1024);
     }
   }
 }
