@@ -6,7 +6,7 @@ import { StateError } from "../../src/errors.ts";
 import { createServer } from "../../src/http/server.ts";
 import { open } from "../../src/index.ts";
 import type { Log } from "../../src/telemetry/log.ts";
-import { waitUntil } from "../servers/process.ts";
+import { freePort, waitUntil } from "../servers/process.ts";
 import { Stopwatch } from "../servers/stopwatch.ts";
 import { problemOf, RawClient, serve, type RawAnswer, type Served } from "./serve.ts";
 
@@ -231,7 +231,7 @@ test("connections past the bound are closed, and the others live on", async () =
 });
 
 test("a stop finishes what is under way, and then closes", async () => {
-  await using served = await serve();
+  await using served = await serve({}, {}, await freePort());
   await served.state.put("k", "v");
   const under = new RawClient(served.port);
   under.send("PUT /last HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1");

@@ -14,14 +14,18 @@ export interface Served {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A server on a free port over a memory store of its own: `await using served = await serve()`. */
+/**
+ * A server over a memory store of its own: `await using served = await serve()`. Its port is free, and
+ * may be another's once the server has stopped, unless one is given.
+ */
 export async function serve(
   options: HttpOptions = {},
   openOptions: OpenOptions = {},
+  wantedPort = 0,
 ): Promise<Served> {
   const state = await open("memory:", openOptions);
   const server = await createServer(state, { store: state.store.info, ...options });
-  const { port } = await server.listen({ port: 0 });
+  const { port } = await server.listen({ port: wantedPort });
   return {
     state,
     server,
