@@ -26,11 +26,14 @@ for (const [how, make] of [
 ] as const) {
   test(`a disk that is full refuses writes until it is freed, ${how}`, async (t) => {
     const disk = await make();
-    t.after(() => disk.remove());
     const file = join(disk.folder, "file");
     const stdio = ["ignore", "pipe", "inherit"] as const;
     const writer = spawn(process.execPath, ["-e", WRITER, file], { stdio: [...stdio] });
-    t.after(() => writer.kill("SIGKILL"));
+    t.after(async () => {
+      // Who still writes could make the file anew while the folder is being removed.
+      if (writer.kill("SIGKILL")) await once(writer, "exit");
+      await disk.remove();
+    });
     assert.ok(writer.pid !== undefined && writer.stdout !== null);
     const lines = createInterface({ input: writer.stdout });
     const next = async (isIt: (line: string) => boolean): Promise<void> => {
