@@ -40,6 +40,11 @@ class Load {
     await this.#writers;
   }
 
+  /** Of a test that fails: its stores are closed next, and writers would go on in vain for ever. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
   /** Waits until writes go through again after what the caller has just done. */
   async recovers(): Promise<void> {
     const soFar = this.acknowledged.length;
@@ -135,7 +140,7 @@ if (isSelected("mongodb-replica-set")) {
         await untilDone("a write", () => putOne(store, keyOf("first"), "value"));
         return seen.length > 0;
       });
-      const load = new Load(stores);
+      await using load = new Load(stores);
       await load.recovers();
       const primary = await server.primary();
       await hurt(primary);

@@ -145,13 +145,16 @@ for (const { name, replicaSet } of TOPOLOGIES) {
       }
     });
     const count = (): number => [...acknowledged.values()].reduce((sum, one) => sum + one.size, 0);
-    await waitUntil("a hundred puts", () => count() > 100);
-    for (const member of server.members) await member.kill();
-    await server.restart();
-    const soFar = count();
-    await waitUntil("more puts", () => count() > soFar + 100);
-    isOver = true;
-    await Promise.all(writers);
+    try {
+      await waitUntil("a hundred puts", () => count() > 100);
+      for (const member of server.members) await member.kill();
+      await server.restart();
+      const soFar = count();
+      await waitUntil("more puts", () => count() > soFar + 100);
+    } finally {
+      isOver = true;
+      await Promise.all(writers);
+    }
     const patient = await state.open();
     for (const [key, versions] of acknowledged) {
       const found = await versionsOf(patient, key);
