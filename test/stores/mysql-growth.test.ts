@@ -127,8 +127,7 @@ if (isSelected("mariadb")) {
     let isCleared = false;
     const clearing = (async () => {
       while (await store.maintain({ feedRetentionMs: 60_000 }));
-      isCleared = true;
-    })();
+    })().finally(() => (isCleared = true));
     const waits: number[] = [];
     while (!isCleared) {
       using watch = new Stopwatch();
