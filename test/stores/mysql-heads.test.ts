@@ -71,7 +71,7 @@ if (isSelected("mariadb")) {
 
   test("a head keeps the time of its latest entry where clocks differ", async (t) => {
     const url = newUrl();
-    const clock = { ...systemClock, now: () => systemClock.now() + 60_000 };
+    const clock = { ...systemClock, now: () => systemClock.now() + 3_600_000 };
     const [ahead, behind] = [await openMysql(t, url, { clock }), await openMysql(t, url)];
     const key = keyOf(unique());
     const first = await putOne(ahead, key, "1");
