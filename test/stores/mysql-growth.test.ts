@@ -213,6 +213,9 @@ if (isSelected("mariadb")) {
     await putMany(store, keyOf(unique()), 3);
     const connection = await connectTo(t, server.url);
     const commits = `${prefixOf(url)}_commits`;
+    const newest = await valueOf(connection, `SELECT HEX(MAX(id)) FROM ${commits}`);
+    const newestAt = Number.parseInt(String(newest).slice(0, 12), 16);
+    assert.ok(Math.abs(newestAt - systemClock.now()) < 3_600_000, "also the very first id");
     const before = await valueOf(connection, `SELECT COUNT(*) FROM ${commits}`);
     await store.maintain({ feedRetentionMs: 60_000 });
     assert.equal(await valueOf(connection, `SELECT COUNT(*) FROM ${commits}`), before);

@@ -52,8 +52,8 @@ const BEGIN_ANEW: readonly string[] = ["ROLLBACK", ...BEGIN];
 interface Job {
   readonly transactions: readonly Transaction[];
   readonly keys: readonly Key[];
-  /** The same for every attempt: the database takes it once. */
-  readonly id: string;
+  /** The same for every attempt: the database takes it once. Drawn on the first connection. */
+  id: string;
   readonly deadline: number;
   /** Whether guesses of its heads would do. */
   readonly canGuess: boolean;
@@ -95,7 +95,7 @@ export class Committer {
     const job: Job = {
       transactions,
       keys: keysOfBatch(transactions),
-      id: this.#newId(),
+      id: "",
       deadline: Math.min(deadline, clock.monotonic() + COMMIT_RESEND_MS_MAX),
       canGuess: transactions.every(isPutsOnly),
       attempts: 0,
@@ -141,6 +141,8 @@ export class Committer {
     const { database, cache } = this.#parts;
     return database.options.writers.use(job.deadline, (session) =>
       inTransaction(session, job.deadline, async () => {
+        // Not before there is a connection, by which the database's time is known.
+        if (job.id === "") job.id = this.#newId();
         const canGuess = job.canGuess && job.attempts === 0 && this.#guesses.areGood;
         const guess = canGuess ? cache.getAll(job.keys) : undefined;
         if (guess === undefined) return this.#locked(session, job, BEGIN);
