@@ -57,11 +57,17 @@ export class Topology {
     this.#options = options;
   }
 
-  /** Connects to all primaries; rejects at `deadline`, or at once where credentials are refused. */
+  /**
+   * Connects to all primaries; rejects at `deadline`, or at once where credentials are refused. Where
+   * others may take over from them it rejects earlier, so that its caller asks anew who they are.
+   */
   async connect(deadline: number): Promise<void> {
     await this.#ask(deadline);
+    const { redis, store } = this.#options;
+    const attemptMs = this.isFixed ? Infinity : redis.connectTimeout + redis.socketTimeout;
+    const end = Math.min(deadline, store.clock.monotonic() + attemptMs);
     const connections = this.nodes.flatMap(({ read, write }) => [read, write]);
-    await Promise.all(connections.map((connection) => connection.ready(deadline)));
+    await Promise.all(connections.map((connection) => connection.ready(end)));
   }
 
   /** True where there is one server, whatever becomes of it. */
