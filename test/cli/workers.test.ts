@@ -15,6 +15,13 @@ function workersOf(pid: number): readonly number[] {
   return text.split(" ").filter(Boolean).map(Number);
 }
 
+/** What has a server run some code before its own. */
+async function preload(folder: string, code: string): Promise<Readonly<Record<string, string>>> {
+  const file = join(folder, "preload.mjs");
+  await writeFile(file, code);
+  return { NODE_OPTIONS: `--import ${pathToFileURL(file).href}` };
+}
+
 test("several workers serve one port, stay correct together, and one that dies comes back", async () => {
   const folder = await temporaryFolder("workers");
   const store = `sqlite:${join(folder, "state.db")}`;
@@ -64,19 +71,33 @@ test("workers that all die at once come back, and the server says where", async 
   await removeFolder(folder);
 });
 
+/** Has workers that start after SIGUSR2 give up soon, and those that start after SIGHUP wait again. */
+const HASTE = `
+import cluster from "node:cluster";
+
+if (cluster.isPrimary) {
+  const patience = process.env.VSS_CONNECT_TIMEOUT;
+  process.on("SIGUSR2", () => (process.env.VSS_CONNECT_TIMEOUT = "100ms"));
+  process.on("SIGHUP", () => (process.env.VSS_CONNECT_TIMEOUT = patience));
+}
+`;
+
 if (isSelected("redis")) {
   test("a worker that can't start again while the back end is away takes nobody with it", async (t) => {
     const folder = await temporaryFolder("workers");
     t.after(() => removeFolder(folder));
     const redis = await startOwnRedis();
     t.after(() => redis.stop());
-    const args = ["--workers", "2", "--store", redis.url, "--connect-timeout", "2s"];
-    const { server, url } = await serve(args, { cwd: folder });
+    const args = ["--workers", "2", "--store", redis.url];
+    const env = await preload(folder, HASTE);
+    const { server, url } = await serve(args, { cwd: folder, env });
     redis.signal("SIGKILL");
+    server.signal("SIGUSR2");
     const [victim = 0] = workersOf(server.pid);
     process.kill(victim, "SIGKILL");
     await waitUntil("two attempts", () => server.stderr.split("did not answer within").length > 2);
     assert.ok(server.isRunning);
+    server.signal("SIGHUP");
     await redis.restart();
     await waitUntil("an answer of each worker", async () => {
       const put = async (): Promise<boolean> =>
@@ -113,10 +134,8 @@ if (cluster.isPrimary) {
 test("a worker that dies in the moment of a stop takes nobody with it", async (t) => {
   const folder = await temporaryFolder("workers");
   t.after(() => removeFolder(folder));
-  const preload = join(folder, "death.mjs");
-  await writeFile(preload, DEATH);
   const args = ["--workers", "2", "--store", "sqlite:state.db"];
-  const env = { NODE_OPTIONS: `--import ${pathToFileURL(preload).href}` };
+  const env = await preload(folder, DEATH);
   const { server } = await serve(args, { cwd: folder, env });
   server.signal("SIGTERM");
   const { code, stderr } = await server.ended();
