@@ -126,12 +126,12 @@ export class Topology {
     if (this.#isClosed || this.isFixed) return;
     if (this.#asking === undefined && clock.monotonic() - this.#askedAt < ASK_INTERVAL_MS) return;
     try {
-      this.#asking ??= this.#ask(clock.monotonic() + ASK_TIMEOUT_MS);
+      this.#asking ??= this.#ask(clock.monotonic() + ASK_TIMEOUT_MS).finally(() => {
+        this.#asking = undefined;
+      });
       await this.#asking;
     } catch (error) {
       log.debug({ err: error }, "no Redis node says who serves what");
-    } finally {
-      this.#asking = undefined;
     }
   }
 
