@@ -227,3 +227,23 @@ test("whoever waits long for the feed keeps it, when the last of the others leav
   assert.deepEqual((await take(late, 1)).map(describe), ["put k/5"]);
   await state.close();
 });
+
+test("a life of a key that is over before anything of it was told is not told as deleted", async () => {
+  const state = await open("memory:");
+  await state.put("k", "x");
+  const { store } = state;
+  const history = store.history.bind(store);
+  store.history = async (...parameters) => {
+    await state.delete("k");
+    return history(...parameters);
+  };
+  const events = state.watch("k", { after: 0 })[Symbol.asyncIterator]();
+  const [caughtUp] = await take(events, 1);
+  assert.equal(caughtUp?.type, "caught-up");
+  store.history = history;
+  await state.put("k", "y");
+  assert.deepEqual((await take(events, 1)).map(describe), ["put k/1"]);
+  const resumed = state.watch("k", { lastEventId: caughtUp.id })[Symbol.asyncIterator]();
+  assert.deepEqual((await take(resumed, 2)).map(describe), ["put k/1", "caught-up"]);
+  await state.close();
+});

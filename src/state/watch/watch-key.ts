@@ -174,7 +174,7 @@ export class KeyWatch {
     // While a life of the key goes on, another life's change can only be from before it.
     if (incarnation !== place.incarnation) return;
     if (deleted) {
-      place.version = Math.max(place.version, version);
+      if (place.version > 0) place.version = Math.max(place.version, version);
       yield* this.#end();
       return;
     }
@@ -196,6 +196,8 @@ export class KeyWatch {
     if (this.#place.ended) return;
     this.#place.ended = true;
     const { incarnation = "", version } = this.#place;
+    // A life that was over before anything of it could be told ends untold.
+    if (version === 0) return;
     yield { type: "delete", id: this.#id(), key: this.#key, incarnation, version };
   }
 
