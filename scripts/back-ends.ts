@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { STORE_NAMES, type StoreName } from "../test/servers/selection.ts";
 import { ensureMongod } from "./mongod.ts";
 
@@ -53,12 +54,12 @@ export async function ensureBackEnds(
       !commands.some(isOnPath),
   );
   const names = [...missing.map(({ name }) => name), ...further];
-  if (names.length > 0) installPackages(names);
+  if (names.length > 0) await installPackages(names);
   const needsMongod = chosen.some((store) => store.startsWith("mongodb"));
   if (needsMongod && process.env["VSS_TEST_MONGODB_URL"] === undefined) await ensureMongod();
 }
 
-function installPackages(names: readonly string[]): void {
+async function installPackages(names: readonly string[]): Promise<void> {
   const command = `apt-get install -y --no-install-recommends ${names.join(" ")}`;
   if (process.getuid?.() !== 0 || !isOnPath("apt-get")) {
     throw new Error(
@@ -67,17 +68,30 @@ function installPackages(names: readonly string[]): void {
     );
   }
   process.stdout.write(`Installing ${names.join(" and ")} for the tests (apt-get), once.\n`);
-  const wait = ["-qq", "-o", "DPkg::Lock::Timeout=300"];
-  runApt([...wait, "update"]);
-  runApt([...wait, "install", "-y", "--no-install-recommends", ...names]);
+  const quiet = ["-qq", "-o", "Acquire::Retries=3"];
+  await runApt([...quiet, "update"]);
+  await runApt([...quiet, "install", "-y", "--no-install-recommends", ...names]);
 }
 
-function runApt(args: readonly string[]): void {
-  const result = spawnSync("apt-get", args, {
-    stdio: ["ignore", "ignore", "inherit"],
-    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
-  });
-  if (result.status !== 0) throw new Error(`apt-get ${args.join(" ")} failed; see above.`);
+/** How long others may keep apt's locks. */
+const LOCK_TIMEOUT_MS = 300_000;
+const LOCK_RETRY_MS = 1_000;
+
+/** Waits for whoever has a lock: apt's own setting for that is of dpkg's lock alone, not of the lists'. */
+async function runApt(args: readonly string[]): Promise<void> {
+  const deadline = performance.now() + LOCK_TIMEOUT_MS;
+  for (;;) {
+    const { status, stderr } = spawnSync("apt-get", args, {
+      stdio: ["ignore", "ignore", "pipe"],
+      encoding: "utf8",
+      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C" },
+    });
+    if (status === 0) return;
+    if (!/Could not get lock|Unable to lock/.test(stderr) || performance.now() > deadline) {
+      throw new Error(`apt-get ${args.join(" ")} failed:\n${stderr}`);
+    }
+    await sleep(LOCK_RETRY_MS);
+  }
 }
 
 function isOnPath(name: string): boolean {
