@@ -6,8 +6,6 @@ const BAR_CELLS = 24;
 
 export interface ProgressOptions {
   readonly clock: Clock;
-  /** Undefined where it can't be known: there is then no bar and no time left. */
-  readonly total: Total | undefined;
   /** Draws a line over the last one; undefined where nobody watches. */
   readonly draw: ((line: string) => void) | undefined;
 }
@@ -16,6 +14,7 @@ export interface ProgressOptions {
 export class Progress {
   readonly #options: ProgressOptions;
   readonly #startedAt: number;
+  #total: Total | undefined;
   #drawnAt = -Infinity;
   #lastKey: string | undefined;
   #keys = 0;
@@ -26,6 +25,11 @@ export class Progress {
   constructor(options: ProgressOptions) {
     this.#options = options;
     this.#startedAt = options.clock.monotonic();
+  }
+
+  /** How much there is; undefined where it can't be known: there is then no bar and no time left. */
+  expect(total: Total | undefined): void {
+    this.#total = total;
   }
 
   /** Versions come in the order of their keys. */
@@ -73,7 +77,7 @@ export class Progress {
       bytesText(this.#bytes),
       `${count(Math.round(rate))}/s`,
     ];
-    const { total } = this.#options;
+    const total = this.#total;
     if (total === undefined) return counts.join(", ");
     const done = this.#versions + this.#present;
     const share = total.versions === 0 ? 1 : Math.min(1, done / total.versions);

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { test } from "node:test";
+import { endWithThis } from "../../../test/servers/children.ts";
 import { removeFolder, temporaryFolder } from "../../../test/servers/process.ts";
 import { LAUNCHER, PATIENT } from "../../../test/cli/vss.ts";
 import { open } from "../../index.ts";
@@ -45,7 +49,7 @@ test("a copy that had to leave a key out does not end with 0", async () => {
     makeSink: ({ leaveOut }) =>
       Promise.resolve(
         new ExportSink({
-          write: (text) => Promise.resolve(void written.push(text)),
+          write: (piece) => Promise.resolve(void written.push(piece)),
           onWritten: () => {},
           onAbandoned: (key) => leaveOut(key, "kept changing; it was left out"),
         }),
@@ -76,4 +80,31 @@ test("an import that fails in the middle says what it has imported until then", 
   assert.equal(status, 1);
   assert.match(String(stderr), /Imported [1-4] versions of .* Then it failed:/);
   assert.match(String(stderr), /Line 11 .* What came before it may have been imported\./);
+});
+
+/** A copy of a source that takes for ever to say how much it holds. */
+const COUNTING = `
+import { runCopy } from "${new URL("run.ts", import.meta.url).href}";
+
+setInterval(() => {}, 60_000);
+const total = () => {
+  process.stdout.write("counting");
+  return new Promise(() => {});
+};
+process.exit(await runCopy({ source: { total }, makeSink: undefined, verb: "Copied", settings: {} }));
+`;
+
+test("a signal stops a copy that is still counting, with one line", async (t) => {
+  const folder = await temporaryFolder("run");
+  t.after(() => removeFolder(folder));
+  const file = join(folder, "counting.mjs");
+  await writeFile(file, COUNTING);
+  const child = spawn(process.execPath, [file], { stdio: ["ignore", "pipe", "pipe"] });
+  endWithThis(child);
+  const said = text(child.stderr);
+  await once(child.stdout, "data");
+  child.kill("SIGTERM");
+  const [code] = (await once(child, "close")) as [number | null];
+  assert.match(await said, /^Stopped\. Copied 0 versions .* goes on from there\.\n$/);
+  assert.equal(code, 143);
 });

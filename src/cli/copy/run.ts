@@ -38,10 +38,11 @@ export async function runCopy({ source, makeSink, verb, settings }: CopyParts): 
       });
     }
   });
+  // It may come before anyone waits for it.
+  stopped.catch(() => {});
   const screen = new Screen();
   const progress = new Progress({
     clock: systemClock,
-    total: await source.total(),
     draw: screen.isTerminal ? (line) => screen.draw(line) : undefined,
   });
   let notes = 0;
@@ -55,6 +56,7 @@ export async function runCopy({ source, makeSink, verb, settings }: CopyParts): 
     note(key, what);
   };
   try {
+    progress.expect(await Promise.race([source.total(), stopped]));
     const patience = new Patience(settings.connectTimeoutMs, systemClock);
     const sink = await makeSink({ progress, patience, note, leaveOut });
     await Promise.race([copyAll(source, sink, stop.signal), stopped]);
