@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { WatchEvent } from "../../api.ts";
 import { SharedMemory } from "../../../test/conformance/broken/shared-memory.ts";
 import { openState } from "../../../test/conformance/suites.ts";
-import { open } from "../../index.ts";
+import { open, type VersionedState } from "../../index.ts";
 import type { ChangeBatch, Store } from "../../store.ts";
 import { WAITING_EVENTS_MAX } from "./subscriber.ts";
 
@@ -55,6 +55,14 @@ class HeldFeed {
       yield batch;
     }
   }
+}
+
+/** Puts four versions of "k", and ends the feed for its followers: it reaches back to the first alone. */
+async function expireFeed(state: VersionedState, held: HeldFeed): Promise<void> {
+  held.hold();
+  for (let i = 0; i < 4; i += 1) await state.put("k", "x");
+  await state.store.maintain({ feedRetentionMs: -60_000 });
+  held.release();
 }
 
 test("a prefix watch resumes from any of its ids without missing or repeating", async () => {
@@ -208,11 +216,7 @@ test("whoever waits long for the feed keeps it, when the last of the others leav
   const watch = () => state.watchPrefix({ prefix: "" })[Symbol.asyncIterator]();
   const [quick, slow] = [watch(), watch()];
   for (const one of [quick, slow]) await take(one, 1);
-  held.hold();
-  for (let i = 0; i < 4; i += 1) await state.put("k", "x");
-  // The feed ends for all who follow it: it does not reach back to where they are.
-  await state.store.maintain({ feedRetentionMs: -60_000 });
-  held.release();
+  await expireFeed(state, held);
   await assert.rejects(take(quick, 4), { code: "cursor_expired" });
   const late = watch();
   const first = take(late, 1);
@@ -245,5 +249,24 @@ test("a life of a key that is over before anything of it was told is not told as
   assert.deepEqual((await take(events, 1)).map(describe), ["put k/1"]);
   const resumed = state.watch("k", { lastEventId: caughtUp.id })[Symbol.asyncIterator]();
   assert.deepEqual((await take(resumed, 2)).map(describe), ["put k/1", "caught-up"]);
+  await state.close();
+});
+
+test("a slow reader of a feed that was lost is told nothing from beyond the gap", async () => {
+  const memory = new SharedMemory();
+  const held = new HeldFeed();
+  const url = memory.newUrl();
+  const state = await openState(async (...args) => held.over(await memory.open(...args)), url);
+  const watch = () => state.watchPrefix({ prefix: "" })[Symbol.asyncIterator]();
+  const [quick, slow] = [watch(), watch()];
+  for (const one of [quick, slow]) await take(one, 1);
+  await expireFeed(state, held);
+  await assert.rejects(take(quick, 4), { code: "cursor_expired" });
+  const late = watch();
+  await take(late, 1);
+  await state.put("k", "x");
+  assert.deepEqual((await take(late, 1)).map(describe), ["put k/5"]);
+  assert.deepEqual((await take(slow, 1)).map(describe), ["put k/1"]);
+  await assert.rejects(take(slow, 1), { code: "cursor_expired" });
   await state.close();
 });

@@ -21,6 +21,8 @@ export class Subscriber {
   #failure: { readonly error: unknown } | undefined;
 
   push(event: FeedEvent): void {
+    // Others may have the feed followed anew before this reader looks: what came between is missing.
+    if (this.#failure !== undefined) return;
     if (this.#events.length >= WAITING_EVENTS_MAX) this.#overflowed = true;
     else if (!this.#overflowed) this.#events.push(event);
     this.#ring();
