@@ -39,9 +39,10 @@ export async function run({ settings }: Invocation): Promise<number> {
   const servers = Array.from({ length: settings.servers }, () => new ServerProcess(settings));
   const stop = new AbortController();
   onSignals(stop, servers);
+  let killed: Promise<unknown> = Promise.resolve();
   try {
     await Promise.all(servers.map((server) => server.start()));
-    const killed = killOne(servers, settings, stop.signal);
+    killed = killOne(servers, settings, stop.signal);
     const result = await torture({
       servers: servers.map(({ url }) => url),
       seed: settings.seed,
@@ -55,6 +56,8 @@ export async function run({ settings }: Invocation): Promise<number> {
       signal: stop.signal,
       until: killed,
     });
+    // A signal ends the load also while a server is on its way back.
+    await Promise.allSettled([killed]);
     await removePrefix(
       servers.map(({ url }) => url),
       result.prefix,
@@ -63,6 +66,8 @@ export async function run({ settings }: Invocation): Promise<number> {
     return result.violations.length === 0 ? 0 : 1;
   } finally {
     // Whoever goes on from here may use the store, or remove it: nobody else does any more.
+    stop.abort();
+    await Promise.allSettled([killed]);
     await Promise.all(servers.map((server) => server.end()));
   }
 }
