@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 import { open } from "../../src/index.ts";
-import { removeFolder, temporaryFolder } from "../servers/process.ts";
+import { pause, removeFolder, temporaryFolder } from "../servers/process.ts";
 import { isSelected } from "../servers/selection.ts";
 import { VssServer } from "../servers/vss-server.ts";
 
@@ -51,46 +51,56 @@ if (isSelected("sqlite")) {
     await removeFolder(folder);
   });
 
-  test("sqlite: a copy of its files at any moment opens with all that was acknowledged", async () => {
+  test("sqlite: a copy of its files at any moment opens with all that was acknowledged", async (t) => {
     const folder = await temporaryFolder("power-loss");
     const copies = await temporaryFolder("power-loss-copy");
-    const server = await VssServer.start({ store: `sqlite:${join(folder, "state.db")}` });
+    const store = `sqlite:${join(folder, "state.db")}`;
+    const server = await VssServer.start({ store, args: ["--store-timeout", "60s"] });
     const acknowledged = new Map<string, number>();
     let isOver = false;
+    t.after(async () => {
+      isOver = true;
+      await server.stop();
+      await removeFolder(folder);
+      await removeFolder(copies);
+    });
     const writers = Array.from({ length: 8 }, async (_, writer) => {
       while (!isOver) {
         const key = `k${writer % 3}`;
         const version = await put(server.url, key, `${writer}`).catch(() => 0);
-        if (!isOver) acknowledged.set(key, Math.max(version, acknowledged.get(key) ?? 0));
+        acknowledged.set(key, Math.max(version, acknowledged.get(key) ?? 0));
       }
     });
     for (let round = 0; round < 3; round += 1) {
       const before = acknowledged.get("k0") ?? 0;
       while ((acknowledged.get("k0") ?? 0) < before + 20) await put(server.url, "k0", "more");
-      server.signal("SIGSTOP");
+      // No thread may write any more, or one file would be of a later moment than the other.
+      await pause({ signal: (name) => server.signal(name), pids: [server.pid] });
       const then = new Map(acknowledged);
       const copy = join(copies, `${round}`);
       await copyAll(folder, copy);
       server.signal("SIGCONT");
-      const state = await open(`sqlite:${join(copy, "state.db")}`);
-      for (const [key, version] of then) {
-        const found = (await state.history(key, { limit: 1000 }))?.versions.map(
-          (each) => each.version,
-        );
-        assert.ok((found?.[0] ?? 0) >= version, `${key}: ${found?.[0]} of ${version} versions`);
-        assert.deepEqual(
-          found,
-          Array.from({ length: found?.length ?? 0 }, (_, index) => (found?.[0] ?? 0) - index),
-        );
-      }
-      await state.close();
+      await assertHolds(`sqlite:${join(copy, "state.db")}`, then);
     }
     isOver = true;
     await Promise.all(writers);
-    await server.stop();
-    await removeFolder(folder);
-    await removeFolder(copies);
   });
+}
+
+/** Every key has at least so many versions, without a gap. */
+async function assertHolds(url: string, versions: ReadonlyMap<string, number>): Promise<void> {
+  const state = await open(url);
+  for (const [key, version] of versions) {
+    const history = await state.history(key, { limit: 1000 });
+    const found = history?.versions.map((each) => each.version) ?? [];
+    const [latest = 0] = found;
+    assert.ok(latest >= version, `${key}: ${latest} of ${version} versions`);
+    assert.deepEqual(
+      found,
+      found.map((_, index) => latest - index),
+    );
+  }
+  await state.close();
 }
 
 async function copyAll(from: string, to: string): Promise<void> {
