@@ -1,5 +1,5 @@
 import type { WatchEvent } from "../api.ts";
-import { StateError } from "../errors.ts";
+import { StateError, type ErrorCode } from "../errors.ts";
 import { failureOfFetch } from "./failure.ts";
 import { SseParser, type SseEvent } from "./sse.ts";
 import { backoffMs, pause, type Transport } from "./transport.ts";
@@ -158,8 +158,16 @@ function toEvent({ type, data, id }: SseEvent): WatchEvent | undefined {
   };
 }
 
+const PASSING: ReadonlySet<ErrorCode> = new Set([
+  "overloaded",
+  "shutting_down",
+  "store_unavailable",
+  "request_timeout",
+  // A proxy's 504: the server was too slow for it.
+  "outcome_unknown",
+]);
+
 /** Whether another connection would be answered the same. */
 function isFinal(error: StateError): boolean {
-  const passing = ["overloaded", "shutting_down", "store_unavailable", "request_timeout"];
-  return !passing.includes(error.code);
+  return !PASSING.has(error.code);
 }

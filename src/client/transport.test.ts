@@ -133,6 +133,15 @@ test("what a proxy answers in the server's stead leaves a write's outcome open",
   assert.equal(error.applied, "no");
 });
 
+test("a watch goes on after what a proxy answers in the server's stead", async () => {
+  await using fake = await serverThat((_request, response, attempt) => {
+    if (attempt < 3) response.writeHead(attempt === 1 ? 502 : 504).end("<html>Bad Gateway</html>");
+    else response.end("id: 1\nevent: caught-up\ndata: {}\n\n");
+  });
+  const first = await fake.client.watch("k")[Symbol.asyncIterator]().next();
+  assert.deepEqual(first, { done: false, value: { type: "caught-up", id: "1" } });
+});
+
 test("a server that never answers is given up at the deadline", async () => {
   await using fake = await serverThat(() => {}, 1_500);
   const error = await failureOf(fake.client.put("k", "v"));
