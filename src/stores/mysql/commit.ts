@@ -32,8 +32,11 @@ import { PACKET_OVERHEAD_BYTES } from "./settings.ts";
 import { compareRowCount, hexLiteral } from "./sql.ts";
 import { toPackets, writeStatements, type Statement } from "./write-statements.ts";
 
-/** Attempts at one batch that others keep getting in the way of. */
-const ATTEMPTS_MAX = 6;
+/**
+ * Attempts at one batch that others keep getting in the way of. Where ten connections put and delete the
+ * same few keys in batches, one attempt in three is lost to a deadlock, whichever attempt it is.
+ */
+const ATTEMPTS_MAX = 30;
 
 /** Attempts that follow at once on those that others were faster than. */
 const PROMPT_ATTEMPTS_MAX = 4;
