@@ -311,7 +311,7 @@ export async function startRedisSentinel(downAfterMs = 1000): Promise<RedisSenti
     });
     nodes.push(replica);
     for (const name of ["one", "two", "three"]) {
-      nodes.push(await startSentinelNode(own(name), primary.port, downAfterMs));
+      nodes.push(await startSentinelNode(own(name), primary.port));
     }
     const sentinels = nodes.slice(2);
     await waitUntil("sentinels that know each other and the replica", async () => {
@@ -322,6 +322,8 @@ export async function startRedisSentinel(downAfterMs = 1000): Promise<RedisSenti
           /num-slaves\r\n\$1\r\n1\r/.test(info) && /num-other-sentinels\r\n\$1\r\n2\r/.test(info),
       );
     });
+    const downAfter = `SENTINEL SET ${MASTER_NAME} down-after-milliseconds ${downAfterMs}`;
+    for (const { port } of sentinels) await demand(port, downAfter);
     return {
       url: `redis-sentinel://${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(",")}/${MASTER_NAME}`,
       primary,
@@ -345,16 +347,13 @@ export async function startRedisSentinel(downAfterMs = 1000): Promise<RedisSenti
   }
 }
 
-async function startSentinelNode(
-  folder: string,
-  primaryPort: number,
-  downAfterMs: number,
-): Promise<RedisServer> {
+/** At first it takes nobody for gone: what the machine holds up must not cost the primary its place. */
+async function startSentinelNode(folder: string, primaryPort: number): Promise<RedisServer> {
   const config = join(folder, "sentinel.conf");
   const lines = [
     "bind 127.0.0.1",
     `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${primaryPort} 2`,
-    `sentinel down-after-milliseconds ${MASTER_NAME} ${downAfterMs}`,
+    `sentinel down-after-milliseconds ${MASTER_NAME} ${DEMAND_TIMEOUT_MS}`,
     `sentinel failover-timeout ${MASTER_NAME} 5000`,
   ];
   await writeFile(config, `${lines.join("\n")}\n`);
