@@ -81,8 +81,9 @@ delays other clients fails nothing, as other work on the machine makes it too; i
   is up to the server. On a processor of its own it is what the attack adds to a request; two turns may pass
   before it is answered.
 
-The attackers, both clients and both servers are processes of their own. The attacked server has one processor to
-itself; the others share a second one, and the attackers yield to all that is not theirs there (\`taskset\`, \`nice\`).
+The attackers, both clients and both servers are processes of their own. The attacked server has one
+processor to itself; the others share a second one, and the attackers yield to all that is not theirs there
+(\`taskset\`, \`nice\`).
 
 What the bound adds to the memory before:
 
