@@ -36,7 +36,10 @@ export interface TortureOptions {
   readonly settleMs?: number;
   /** Ends the load early. */
   readonly signal?: AbortSignal;
-  /** Resolves when the load may end: what is being done to the servers is over. */
+  /**
+   * Resolves when the load may end: what is being done to the servers is over. What is at rest is read
+   * no earlier, also where `signal` has ended the load.
+   */
   readonly until?: Promise<unknown>;
   /** Is told of every call as it ends. */
   readonly onCall?: (call: Call) => void;
@@ -90,7 +93,7 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
   };
   const end = monotonicNs() + options.seconds * 1e9;
   let mayEnd = options.until === undefined;
-  void options.until?.finally(() => (mayEnd = true)).catch(() => {});
+  const until = options.until?.finally(() => (mayEnd = true)).catch(() => {});
   const isOver = (): boolean => (mayEnd && monotonicNs() > end) || options.signal?.aborted === true;
   await Promise.all(
     Array.from({ length: options.clients }, (_, index) =>
@@ -100,6 +103,8 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
       ),
     ),
   );
+  // A signal ends the load alone: a server that is coming up again has to be there when keys are read.
+  await until;
   const all = [...keys.hot, ...keys.cold];
   return conclude(options, { prefix, hotKeys: keys.hot, keys: all, calls, watchers });
 }

@@ -18,16 +18,39 @@ test("a torture that is told to stop says what it saw, and leaves no server behi
   await waitUntil("the servers' ends", () => !servers.some(isThere));
 });
 
+test("a torture that is told to stop while it starts a server again ends as any other", async (t) => {
+  const folder = await temporaryFolder("torture");
+  t.after(() => removeFolder(folder));
+  const args = ["--store", "sqlite:state.db", "--servers", "2", "--clients", "2", "--for", "2s"];
+  const torture = new VssProcess(["torture", ...args, "--seed", "0"], { cwd: folder });
+  const seen = new Set<number>();
+  const look = (): number => {
+    for (const pid of childrenOf(torture.pid)) seen.add(pid);
+    return seen.size;
+  };
+  t.after(() => [...seen].filter(isThere).forEach((pid) => process.kill(pid, "SIGKILL")));
+  await waitUntil("a third server, in place of the one that was killed", () => look() === 3);
+  torture.signal("SIGTERM");
+  const { stdout, code, stderr } = await torture.ended();
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /Nothing was lost/);
+  await waitUntil("the servers' ends", () => ![...seen].some(isThere));
+});
+
 function childrenOf(parent: number): readonly number[] {
-  const lines = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" }).split("\n");
-  const processes = lines.map((line) => line.trim().split(/\s+/).map(Number));
-  return processes.flatMap(([pid = 0, parentPid]) => (parentPid === parent ? [pid] : []));
+  const found = processes().filter((each) => each.parent === parent);
+  return found.map(({ pid }) => pid);
 }
 
 function isThere(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
+  return processes().some((each) => each.pid === pid);
+}
+
+/** All that run: one that has ended may wait for whoever has taken it over to look at it. */
+function processes(): readonly { readonly pid: number; readonly parent: number }[] {
+  const text = execFileSync("ps", ["-A", "-o", "pid=,ppid=,stat="], { encoding: "utf8" });
+  return text.split("\n").flatMap((line) => {
+    const [pid, parent, state = "Z"] = line.trim().split(/\s+/);
+    return state.startsWith("Z") ? [] : [{ pid: Number(pid), parent: Number(parent) }];
+  });
 }
