@@ -181,6 +181,17 @@ if (isSelected("mongodb-replica-set")) {
     assert.deepEqual(versions, [1]);
   });
 
+  test("a follower of a position far ahead of the log is refused, not left waiting", async () => {
+    const store = await new TestState(server).open();
+    const stop = new AbortController();
+    const now = await store.changes("now", stop.signal)[Symbol.asyncIterator]().next();
+    assert.ok(now.done !== true);
+    const ahead = now.value.cursor.map((position) => `ffffffff${position.slice(8)}`);
+    const feed = store.changes(ahead, stop.signal)[Symbol.asyncIterator]();
+    await assert.rejects(feed.next(), { code: "cursor_expired" });
+    stop.abort();
+  });
+
   test("reads cost no look at the data while nothing is written, and miss no write", async () => {
     const state = new TestState(server);
     const [reader, writer] = [await state.open(), await state.open()];

@@ -30,6 +30,12 @@ const RETENTION_STEPS = 24;
 const BOOKMARK_S = 10;
 
 /**
+ * A position this much ahead of MongoDB's time, in seconds, is of another database, and nothing would be
+ * told until then. A new primary may be a little behind the time that the last one told.
+ */
+const AHEAD_S_MAX = 60;
+
+/**
  * Follows the inserts of segments by a change stream. One segment can hold many changes, and a resume
  * token cannot point between them; so a position is MongoDB's time of the change and the number of
  * the change within that time, both as hexadecimal digits of fixed length, and a follower that comes
@@ -59,7 +65,8 @@ export class Feed {
         } else {
           position = await this.#checkKept(position);
         }
-        const present: string | undefined = announced ? undefined : toTime(await this.#present());
+        const present = announced ? undefined : await this.#present();
+        if (present !== undefined && secondsOf(position) > present.t + AHEAD_S_MAX) throw expired();
         for await (const batch of this.#read(position, present, signal)) {
           failures = 0;
           position = batch.cursor[0] ?? position;
@@ -98,7 +105,7 @@ export class Feed {
   /** Reads one change stream until it fails or the follower leaves. */
   async *#read(
     after: string,
-    present: string | undefined,
+    present: Timestamp | undefined,
     signal: AbortSignal,
   ): AsyncGenerator<ChangeBatch> {
     const stream = this.#open(after);
@@ -107,7 +114,7 @@ export class Feed {
     signal.addEventListener("abort", wake, { once: true });
     const counter = new ChangeCounter(after);
     let cursor = after;
-    let waitingFor = present;
+    let waitingFor = present && toTime(present);
     try {
       while (!signal.aborted) {
         const { events, isDrained } = await reader.next();
@@ -169,7 +176,7 @@ export class Feed {
 function expired(cause?: unknown): StateError {
   return new StateError(
     "cursor_expired",
-    "MongoDB's log no longer reaches back to this position. List the keys again, then follow " +
+    "MongoDB's log does not hold this position, or no longer. List the keys again, then follow " +
       "from now; a larger oplog keeps positions longer.",
     { cause },
   );
