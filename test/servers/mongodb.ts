@@ -169,6 +169,8 @@ async function initiate(
     settings: {
       electionTimeoutMillis: electionTimeoutMs,
       heartbeatIntervalMillis: Math.min(2000, electionTimeoutMs / 4),
+      // Every secondary follows the primary: which member it hangs on does not depend on their pings.
+      chainingAllowed: false,
     },
   };
   await waitUntil("the start of the replica set", async () => {

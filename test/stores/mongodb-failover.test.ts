@@ -19,6 +19,7 @@ import { TestState } from "./mongodb-support.ts";
 import { untilDone } from "./support.ts";
 
 const ELECTION_TIMEOUT_MS = 1500;
+const STATE_PRIMARY = 1;
 
 let server: MongodbServer;
 
@@ -94,6 +95,19 @@ async function checkNothingLost(store: Store, load: Load, seen: readonly Change[
   }
 }
 
+/**
+ * Whether the others have a primary among them, and none follows the given member any more. A
+ * secondary may wait without end for a member that stands still with its connections open: it hears of
+ * the new primary at once, and no majority has a write until the old one says something.
+ */
+async function isLeft(member: MongodbMember): Promise<boolean> {
+  const { host } = new URL(member.url);
+  const others = server.members.filter((other) => other !== member);
+  const all = await Promise.all(others.map((other) => other.command({ replSetGetStatus: 1 })));
+  const hasPrimary = all.some((status) => status?.["myState"] === STATE_PRIMARY);
+  return hasPrimary && all.every((status) => status && status["syncSourceHost"] !== host);
+}
+
 const FAULTS: readonly {
   readonly name: string;
   readonly hurt: (primary: MongodbMember) => Promise<void>;
@@ -106,7 +120,13 @@ const FAULTS: readonly {
   },
   {
     name: "is paused",
-    hurt: async (primary) => primary.signal("SIGSTOP"),
+    hurt: async (primary) => {
+      primary.signal("SIGSTOP");
+      await server.primary();
+      primary.signal("SIGCONT");
+      await waitUntil("a secondary that follows another", () => isLeft(primary));
+      primary.signal("SIGSTOP");
+    },
     mend: async (primary) => primary.signal("SIGCONT"),
   },
   {
