@@ -21,7 +21,8 @@ test("a torture that is told to stop says what it saw, and leaves no server behi
 test("a torture that is told to stop while it starts a server again ends as any other", async (t) => {
   const folder = await temporaryFolder("torture");
   t.after(() => removeFolder(folder));
-  const args = ["--store", "sqlite:state.db", "--servers", "2", "--clients", "2", "--for", "2s"];
+  // One is killed after half of it: long enough for the looks below to miss none, however rare they are.
+  const args = ["--store", "sqlite:state.db", "--servers", "2", "--clients", "2", "--for", "10s"];
   const torture = new VssProcess(["torture", ...args, "--seed", "0"], { cwd: folder });
   const seen = new Set<number>();
   const look = (): number => {
