@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 
 import { fastify, type FastifyInstance } from "fastify";
 
@@ -10,6 +10,7 @@ import { silentLog } from "../telemetry/log.ts";
 import { methodsAt } from "./allow.ts";
 import { BodyPace } from "./body-pace.ts";
 import { answerClientError } from "./client-error.ts";
+import { connectionsOf } from "./connections.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { EventStreams } from "./event-streams.ts";
 import type { ServerContext } from "./exchange.ts";
@@ -50,7 +51,8 @@ export async function createServer(
   context.metrics = metricsOf(context, dispatcher.traffic, options.registry);
   app.server.maxConnections = limits.connectionsMax;
   dispatcher.serveInTurn(app.server, (request, response) => app.routing(request, response));
-  guardStalls(app.server, limits.stallTimeoutMs);
+  const connections = connectionsOf(app.server);
+  guardStalls(app.server, connections, limits.stallTimeoutMs);
   await app.ready();
   return {
     fastify: app,
@@ -60,7 +62,7 @@ export async function createServer(
       await once(app.server, "listening");
       return app.server.address() as AddressInfo;
     },
-    close: (drainMs = 10_000) => close(app, context, drainMs),
+    close: (drainMs = 10_000) => close(app, context, connections, drainMs),
   };
 }
 
@@ -141,14 +143,23 @@ function refuseSchema(): never {
   throw new Error("The routes of this server check what they are sent themselves.");
 }
 
-async function close(app: FastifyInstance, context: ServerContext, drainMs: number): Promise<void> {
+async function close(
+  app: FastifyInstance,
+  context: ServerContext,
+  connections: ReadonlySet<Socket>,
+  drainMs: number,
+): Promise<void> {
   if (context.isClosing) return;
   context.isClosing = true;
   const { server } = app;
   context.streams.endAll();
   const deadline = setTimeout(() => server.closeAllConnections(), drainMs);
-  // A connection between two requests is idle once its answer is out.
-  const sweep = setInterval(() => server.closeIdleConnections(), 20);
+  const sweep = setInterval(() => {
+    // A connection between two requests is idle once its answer is out.
+    server.closeIdleConnections();
+    // To `node:http`, one on which nothing has come is not: browsers open some ahead of their requests.
+    for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+  }, 20);
   try {
     if (server.listening) {
       server.close();

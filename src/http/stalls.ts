@@ -6,15 +6,14 @@ import type { Socket } from "node:net";
  * but is set only where output is waiting at a look around: set for every connection, it is moved at
  * every read and write, which shows in the rate of short requests.
  */
-export function guardStalls(server: Server, timeoutMs: number): void {
-  const sockets = new Set<Socket>();
-  server.on("connection", (socket) => {
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
-  });
+export function guardStalls(
+  server: Server,
+  connections: ReadonlySet<Socket>,
+  timeoutMs: number,
+): void {
   server.on("listening", () => {
     const timer = setInterval(() => {
-      for (const socket of sockets) {
+      for (const socket of connections) {
         if (socket.writableLength > 0 && socket.timeout !== timeoutMs) socket.setTimeout(timeoutMs);
       }
     }, timeoutMs / 4);

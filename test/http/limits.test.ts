@@ -251,6 +251,14 @@ test("a stop finishes what is under way, and then closes", async () => {
   assert.equal(Buffer.from((await served.state.get("last"))?.value ?? "").toString(), "12");
 });
 
+test("a stop does not wait for a connection on which nothing ever came", async () => {
+  await using served = await serve();
+  const silent = new RawClient(served.port);
+  await once(silent.socket, "connect");
+  assert.equal((await fetch(`${served.url}/-/livez`)).status, 200);
+  await Promise.all([served.server.close(600_000), silent.closed()]);
+});
+
 test("a stop lets a slow reader have the rest of a long answer", async () => {
   await using served = await serve();
   const value = "x".repeat(8_000_000);
