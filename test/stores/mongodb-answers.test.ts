@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 import { keyOf, putOne, readOne, textOf, unique } from "../../src/conformance/build.ts";
 import { startMongodb, type MongodbServer } from "../servers/mongodb.ts";
 import { isSelected } from "../servers/selection.ts";
@@ -24,6 +24,7 @@ if (isSelected("mongodb-replica-set")) {
     const args = ["--setParameter", "enableTestCommands=1"];
     server = await startMongodb({ replicaSet: true, args });
   });
+  afterEach(() => server.members[0]?.command({ configureFailPoint: "failCommand", mode: "off" }));
   after(() => server.stop());
 
   test("an answer in parts is asked for again where another member has come to answer", async () => {
