@@ -36,7 +36,7 @@ export function jsonTextAnswer(body: string, headers: Record<string, string> = {
 }
 
 /** Up to this length, an answer fits the buffers that the system has for a connection. */
-const LONG_FROM_BYTES = 16 * 1024;
+export const SHORT_ANSWER_MAX = 16 * 1024;
 
 /** Unread bodies up to this size are read to their end, so that the connection lives on. */
 const UNREAD_BYTES_MAX = 64 * 1024;
@@ -65,7 +65,7 @@ export function send(
   if (options.isLast || lingers) headers["Connection"] = "close";
   response.writeHead(status, headers);
   const isWhole = typeof body === "string" || body instanceof Uint8Array;
-  if (!lingers && isWhole && length <= LONG_FROM_BYTES) {
+  if (!lingers && isWhole && length <= SHORT_ANSWER_MAX) {
     response.end(body);
     return;
   }

@@ -4,7 +4,7 @@ import type { FastifyInstance } from "fastify";
 
 import { StateError } from "../errors.ts";
 import { methodNotAllowed, methodsAt } from "./allow.ts";
-import { bytesOf, send, type Answer } from "./answer.ts";
+import { bytesOf, send, SHORT_ANSWER_MAX, type Answer } from "./answer.ts";
 import { Exchange, type ServerContext } from "./exchange.ts";
 import { FailureLog } from "./failure-log.ts";
 import { overloaded } from "./load.ts";
@@ -13,9 +13,6 @@ import { Refusals } from "./refusals.ts";
 import type { Route } from "./route.ts";
 import { RouteTraffic } from "./traffic.ts";
 import { stopParsingWhereCut, Turns, type Run } from "./turns.ts";
-
-/** Answers from this length on count as held; shorter ones fit the socket's own buffers. */
-const HELD_ANSWER_CHARS_MIN = 16 * 1024;
 
 /** Runs routes: admits a request, hands it to its route, sends what the route answers. */
 export class Dispatcher {
@@ -120,7 +117,7 @@ export class Dispatcher {
     const { body } = answer;
     // Of text, its characters: to count its bytes takes as long as to write them.
     const length = typeof body === "string" ? body.length : bytesOf(body);
-    if (length <= HELD_ANSWER_CHARS_MIN) return answer;
+    if (length <= SHORT_ANSWER_MAX) return answer;
     // A write's answer goes in any case: the other one would say that nothing was written.
     if (exchange.request.method !== "GET" || this.#context.load.hasRoom(length)) {
       exchange.hold(length);
