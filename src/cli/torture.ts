@@ -56,8 +56,6 @@ export async function run({ settings }: Invocation): Promise<number> {
       signal: stop.signal,
       until: killed,
     });
-    // A signal ends the load also while a server is on its way back.
-    await Promise.allSettled([killed]);
     await removePrefix(
       servers.map(({ url }) => url),
       result.prefix,
