@@ -1,10 +1,9 @@
-import { fork, type ChildProcess } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 
-import { endWithThis } from "../servers/children.ts";
 import type { AttackResult } from "./attack.ts";
-import { startedAt } from "./places.ts";
+import { forkAt } from "./places.ts";
 
 /** A process that runs one scenario against a server. */
 export class Attacker {
@@ -16,12 +15,8 @@ export class Attacker {
 
   /** Answers when the process is ready to begin, so that its start is no part of what is measured. */
   static async start(scenario: string, port: number): Promise<Attacker> {
-    const [execPath, ...rest] = startedAt("attacker");
-    const child = fork(join(import.meta.dirname, "attack.ts"), [scenario, `${port}`], {
-      execPath,
-      execArgv: [...rest, process.execPath],
-    });
-    endWithThis(child);
+    const file = join(import.meta.dirname, "attack.ts");
+    const child = forkAt("attacker", file, [scenario, `${port}`]);
     await messageOf(child);
     return new Attacker(child);
   }

@@ -1,4 +1,6 @@
+import { fork, type ChildProcess } from "node:child_process";
 import { availableParallelism } from "node:os";
+import { endWithThis } from "../servers/children.ts";
 
 /**
  * Attackers, those who behave and the servers share one machine, where each would have machines of its
@@ -12,9 +14,21 @@ const PLACES = {
 } as const;
 
 /** What a process is to be started under to run in its place; without root, `nice` does not favour it. */
-export function startedAt(place: keyof typeof PLACES): readonly string[] {
+export function startedAt(place: keyof typeof PLACES): readonly [string, ...string[]] {
   const { processor, nice } = PLACES[place];
-  const priority = ["nice", "-n", `${nice}`];
+  const priority = ["nice", "-n", `${nice}`] as const;
   if (availableParallelism() < 2) return priority;
   return ["taskset", "--cpu-list", `${processor}`, ...priority];
+}
+
+/** Runs a file of ours in its place, as a child that ends with this process. */
+export function forkAt(
+  place: keyof typeof PLACES,
+  file: string,
+  args: readonly string[],
+): ChildProcess {
+  const [execPath, ...rest] = startedAt(place);
+  const child = fork(file, args, { execPath, execArgv: [...rest, process.execPath] });
+  endWithThis(child);
+  return child;
 }

@@ -1,9 +1,8 @@
-import { fork, type ChildProcess } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 
-import { endWithThis } from "../servers/children.ts";
-import { startedAt } from "./places.ts";
+import { forkAt } from "./places.ts";
 
 /** What the well-behaved client saw since it was asked before. */
 export interface Seen {
@@ -28,12 +27,7 @@ export class SteadyClient {
   readonly #child: ChildProcess;
 
   constructor(port: number) {
-    const [execPath, ...rest] = startedAt("behaving");
-    this.#child = fork(join(import.meta.dirname, "steady-process.ts"), [`${port}`], {
-      execPath,
-      execArgv: [...rest, process.execPath],
-    });
-    endWithThis(this.#child);
+    this.#child = forkAt("behaving", join(import.meta.dirname, "steady-process.ts"), [`${port}`]);
   }
 
   async take(): Promise<Seen> {
