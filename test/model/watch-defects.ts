@@ -1,6 +1,6 @@
 import type { WatchEvent } from "../../src/api.ts";
-import { StateError } from "../../src/errors.ts";
-import type { Change, Store } from "../../src/store.ts";
+import { StateError, type ErrorCode } from "../../src/errors.ts";
+import type { Change, ChangeBatch, Store } from "../../src/store.ts";
 import type { WatchDefect } from "./watch-steps.ts";
 
 /** A defect, and how the failure that finds it says so. */
@@ -74,25 +74,29 @@ function withSpoiledChanges(store: Store, spoil: (change: Change) => readonly Ch
 
 function withFeedBeyondGaps(store: Store): Store {
   const changes = store.changes.bind(store);
-  store.changes = async function* (after, signal) {
-    try {
-      yield* changes(after, signal);
-    } catch (error) {
-      if (!(error instanceof StateError) || error.code !== "cursor_expired") throw error;
-      yield* changes("now", signal);
-    }
-  };
-  return store;
+  return goingOnAfter(store, "cursor_expired", (signal) => changes("now", signal));
 }
 
 function withSilentFeed(store: Store): Store {
+  const changes = store.changes.bind(store);
+  return goingOnAfter(store, "store_unavailable", (signal) =>
+    flatMap(changes("now", signal), () => []),
+  );
+}
+
+/** Has a feed that fails with this code go on as told, instead of failing. */
+function goingOnAfter(
+  store: Store,
+  code: ErrorCode,
+  goOn: (signal: AbortSignal) => AsyncIterable<ChangeBatch>,
+): Store {
   const changes = store.changes.bind(store);
   store.changes = async function* (after, signal) {
     try {
       yield* changes(after, signal);
     } catch (error) {
-      if (!(error instanceof StateError) || error.code !== "store_unavailable") throw error;
-      await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+      if (!(error instanceof StateError) || error.code !== code) throw error;
+      yield* goOn(signal);
     }
   };
   return store;

@@ -57,6 +57,16 @@ class HeldFeed {
   }
 }
 
+/** An engine whose feed can be held back. */
+async function openHeld(
+  memory = new SharedMemory(),
+  url = memory.newUrl(),
+): Promise<{ readonly state: VersionedState; readonly held: HeldFeed }> {
+  const held = new HeldFeed();
+  const state = await openState(async (...args) => held.over(await memory.open(...args)), url);
+  return { state, held };
+}
+
 /** Puts four versions of "k", and ends the feed for its followers: it reaches back to the first alone. */
 async function expireFeed(state: VersionedState, held: HeldFeed): Promise<void> {
   held.hold();
@@ -110,8 +120,7 @@ test("an id that this process has not come to yet, while the back end has, is re
   const writer = await openState(memory.open, url);
   const changes = writer.watchPrefix({ prefix: "" })[Symbol.asyncIterator]();
   await take(changes, 1);
-  const held = new HeldFeed();
-  const behind = await openState(async (...args) => held.over(await memory.open(...args)), url);
+  const { state: behind, held } = await openHeld(memory, url);
   await take(behind.watchPrefix({ prefix: "" })[Symbol.asyncIterator](), 1);
   held.hold();
   for (const key of ["a1", "b1", "a2"]) await writer.put(key, "x");
@@ -151,8 +160,7 @@ test("a key watch goes on from the history where the feed was shortened under it
   const memory = new SharedMemory();
   const url = memory.newUrl();
   const writer = await openState(memory.open, url);
-  const held = new HeldFeed();
-  const behind = await openState(async (...args) => held.over(await memory.open(...args)), url);
+  const { state: behind, held } = await openHeld(memory, url);
   const events = behind.watch("k")[Symbol.asyncIterator]();
   await take(events, 1);
   for (const isDeleted of [false, true]) {
@@ -197,10 +205,7 @@ test("closing the engine ends every watch", async () => {
 });
 
 test("closing the engine ends a watch that still waits for the feed", async () => {
-  const memory = new SharedMemory();
-  const held = new HeldFeed();
-  const url = memory.newUrl();
-  const state = await openState(async (...args) => held.over(await memory.open(...args)), url);
+  const { state, held } = await openHeld();
   const watches = [state.watch("k"), state.watchPrefix({ prefix: "" })];
   const waiting = watches.map((events) => events[Symbol.asyncIterator]().next());
   held.hold();
@@ -209,10 +214,7 @@ test("closing the engine ends a watch that still waits for the feed", async () =
 });
 
 test("whoever waits long for the feed keeps it, when the last of the others leaves", async (t) => {
-  const memory = new SharedMemory();
-  const held = new HeldFeed();
-  const url = memory.newUrl();
-  const state = await openState(async (...args) => held.over(await memory.open(...args)), url);
+  const { state, held } = await openHeld();
   const watch = () => state.watchPrefix({ prefix: "" })[Symbol.asyncIterator]();
   const [quick, slow] = [watch(), watch()];
   for (const one of [quick, slow]) await take(one, 1);
@@ -253,10 +255,7 @@ test("a life of a key that is over before anything of it was told is not told as
 });
 
 test("a slow reader of a feed that was lost is told nothing from beyond the gap", async () => {
-  const memory = new SharedMemory();
-  const held = new HeldFeed();
-  const url = memory.newUrl();
-  const state = await openState(async (...args) => held.over(await memory.open(...args)), url);
+  const { state, held } = await openHeld();
   const watch = () => state.watchPrefix({ prefix: "" })[Symbol.asyncIterator]();
   const [quick, slow] = [watch(), watch()];
   for (const one of [quick, slow]) await take(one, 1);
