@@ -97,7 +97,7 @@ export interface StoreInfo {
   readonly writeLanes: number;
   /** How many batches of reads are worth having in flight. */
   readonly readLanes: number;
-  /** Which keys may change together: any, those that share a `{tag}`, or none, each by itself. */
+  /** Which keys one transaction may change: any keys, keys that share a `{tag}`, or one key alone. */
   readonly transactions: "any-keys" | "one-tag" | "one-key";
   /** Whether `changes` is pushed, polled or not to be had. */
   readonly watch: "push" | "poll" | "none";

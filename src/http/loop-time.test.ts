@@ -66,7 +66,7 @@ test("while connections come, turns are shorter", async () => {
   assert.equal(done, 1);
   await nextTurn();
   assert.equal(done, 2);
-  // This turn brought none, so that the next one is as long as any.
+  // No connection has come in this turn, so that the next one may take its full time.
   await nextTurn();
   assert.equal(done, 3);
   await nextTurn();

@@ -18,7 +18,7 @@ test("a torture that is told to stop says what it saw, and leaves no server behi
   await waitUntil("the servers' ends", () => !servers.some(isThere));
 });
 
-test("a torture that is told to stop while it starts a server again ends as any other", async (t) => {
+test("a signal that comes while torture restarts a server still ends the run with its verdict", async (t) => {
   const folder = await temporaryFolder("torture");
   t.after(() => removeFolder(folder));
   // One is killed after half of it: long enough for the looks below to miss none, however rare they are.

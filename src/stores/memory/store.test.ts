@@ -42,7 +42,7 @@ test("who writes into a value that a transaction read does not change the past",
   await store.close();
 });
 
-test("the feed keeps an import for as long as any change, however old what was imported", async () => {
+test("an imported entry stays in the feed as long as any other, however old it is", async () => {
   const store = await openMemory();
   const key = keyOf("old");
   const imported = { incarnation: "elsewhere", version: 1, createdAt: 1_000 };
