@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { resetPeak, usageOf } from "../measure/usage.ts";
+import { resetPeak, startedCpuUs, usageOf } from "../measure/usage.ts";
 import { countVersions, KEYS } from "./data.ts";
 import type { LoadContext, PreparedLoad } from "./load.ts";
 import { faultOf, NO_RESULT, runWrk, writePool, type WrkResult } from "./wrk.ts";
@@ -10,6 +10,8 @@ export interface Round {
   readonly result: WrkResult;
   /** Processor time that the contender's own process took. */
   readonly cpuUs: number;
+  /** That of all that the run has started and that still runs: its back end, too, but not wrk. */
+  readonly allCpuUs: number;
   readonly peakBytes: number;
   /** Bodies that were compared with what they should be. */
   readonly bodiesChecked: number;
@@ -43,9 +45,11 @@ export async function measureRound(
   const before = await countVersions(context, load.written);
   await resetPeak(contender.pid);
   const usageBefore = await usageOf(contender.pid);
+  const allBefore = await startedCpuUs(process.pid);
   const sampler = startSampler(context, load);
   const result = await runLoad(context, load, options);
   const usage = await usageOf(contender.pid);
+  const allCpuUs = (await startedCpuUs(process.pid)) - allBefore;
   const sampled = await sampler.stop();
   const fault = faultOf(result) ?? sampled.fault ?? (await checkMany(context, load, CHECKS_AFTER));
   const after = await countVersions(context, load.written);
@@ -58,6 +62,7 @@ export async function measureRound(
   return {
     result,
     cpuUs: usage.cpuUs - usageBefore.cpuUs,
+    allCpuUs,
     peakBytes: usage.peakBytes,
     bodiesChecked: sampled.checked + CHECKS_AFTER,
     fault: fault ?? miscount,
@@ -66,7 +71,7 @@ export async function measureRound(
 
 /** A round that measured nothing. */
 export function failedRound(fault: string): Round {
-  return { result: NO_RESULT, cpuUs: 0, peakBytes: 0, bodiesChecked: 0, fault };
+  return { result: NO_RESULT, cpuUs: 0, allCpuUs: 0, peakBytes: 0, bodiesChecked: 0, fault };
 }
 
 /** What was wrong with the first of some answers that was. */

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { test } from "node:test";
 import { waitUntil } from "../../test/servers/process.ts";
-import { peakOf, resetPeak, ticksOf, usageOf } from "./usage.ts";
+import { peakOf, resetPeak, startedCpuUs, ticksOf, usageOf } from "./usage.ts";
 
 test("a process name with blanks and brackets does not shift the fields", () => {
   const stat = `7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 140 25 3 4 20 0 11`;
@@ -33,5 +34,22 @@ test("what a process has started counts, and so does what that has started", asy
     await waitUntil("a grandchild's time", async () => (await usageOf(pid)).cpuUs > 3_000_000);
   } finally {
     process.kill(-pid, "SIGKILL");
+  }
+});
+
+test("what a child has started still counts when it has ended, and the process itself never", async () => {
+  const busy = "for (const end = performance.now() + 500; performance.now() < end;);";
+  const script = `require("node:child_process").spawnSync(process.execPath, ["-e", ${JSON.stringify(busy)}]);
+    console.log("ended"); setInterval(() => {}, 1_000);`;
+  const child = spawn(process.execPath, ["-e", script]);
+  try {
+    await once(child.stdout, "data");
+    const before = await startedCpuUs(process.pid);
+    assert.ok(before > (await usageOf(child.pid ?? 0)).cpuUs);
+    const started = performance.now();
+    while (performance.now() - started < 300) Math.sqrt(started);
+    assert.ok((await startedCpuUs(process.pid)) - before < 200_000);
+  } finally {
+    child.kill("SIGKILL");
   }
 });

@@ -16,6 +16,7 @@ const USER_TICKS = 11;
 const SYSTEM_TICKS = 12;
 const CHILDREN_USER_TICKS = 13;
 const CHILDREN_SYSTEM_TICKS = 14;
+const OWN_AND_CHILDREN = [USER_TICKS, SYSTEM_TICKS, CHILDREN_USER_TICKS, CHILDREN_SYSTEM_TICKS];
 
 /** Of a process and all that it has started; what ends meanwhile does not count. */
 export async function usageOf(pid: number): Promise<Usage> {
@@ -28,6 +29,18 @@ export async function usageOf(pid: number): Promise<Usage> {
 }
 
 const NONE: Usage = { cpuUs: 0, peakBytes: 0 };
+
+/**
+ * Processor time, in microseconds, of all that a process has started and that still runs. What those
+ * have started counts even when it has ended, such as a process that rewrites the log of a back end.
+ */
+export async function startedCpuUs(pid: number): Promise<number> {
+  const times = (await descendantsOf(pid)).map(async (one) => {
+    const stat = await readFile(`/proc/${one}/stat`, "utf8").catch(() => undefined);
+    return stat === undefined ? 0 : ticksOf(stat, OWN_AND_CHILDREN) * TICK_US;
+  });
+  return (await Promise.all(times)).reduce((sum, time) => sum + time, 0);
+}
 
 async function descendantsOf(pid: number): Promise<readonly number[]> {
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");

@@ -27,8 +27,9 @@ function round(requests: number, change: Partial<Round> = {}): Round {
     maxUs: 0,
     generatorCpuUs: 500_000,
   };
-  const rest = { cpuUs: 1_000_000, peakBytes: 2 ** 20, bodiesChecked: 10, fault: undefined };
-  return { result, ...rest, ...change };
+  const cpu = { cpuUs: 1_000_000, allCpuUs: 2_000_000 };
+  const rest = { peakBytes: 2 ** 20, bodiesChecked: 10, fault: undefined };
+  return { result, ...cpu, ...rest, ...change };
 }
 
 test("the median of an even number of values lies between the two in the middle", () => {
