@@ -1,7 +1,15 @@
 import type { GroupName } from "./back-ends.ts";
 import { startGroup, type Beside, type Group, type GroupFacts } from "./groups.ts";
 import { measureDelete, type DeleteRow } from "./loads/delete.ts";
-import { GROWTH_SIZES, measureGrowth, oneName, type GrowthRow } from "./loads/growth.ts";
+import { keysOfHistories } from "./loads/growth-loads.ts";
+import {
+  AXES,
+  GROWTH_SIZES,
+  measureGrowth,
+  serversBeside,
+  type Axis,
+  type GrowthRow,
+} from "./loads/growth.ts";
 import { measureWatch, type WatchRow } from "./loads/watch.ts";
 import { startOurs } from "./peers/ours.ts";
 import { runCell, type CellPlan, type RunTools } from "./measure/run-cells.ts";
@@ -47,7 +55,7 @@ export async function runBench(
     if (extras.includes("growth")) {
       const grown = await growStore(name, options, tools);
       growth.push(...grown.growth);
-      deletes.push(grown.deleted);
+      deletes.push(...grown.deletes);
     }
   }
   const full: RunInfo = { ...run, groups: facts };
@@ -142,23 +150,35 @@ async function watchOn(group: Group, { say }: RunTools): Promise<readonly WatchR
   return rows;
 }
 
+interface Grown {
+  readonly growth: readonly GrowthRow[];
+  readonly deletes: readonly DeleteRow[];
+}
+
+async function growStore(name: StoreName, options: BenchOptions, tools: RunTools): Promise<Grown> {
+  const grown: Grown[] = [];
+  for (const axis of AXES) grown.push(await growAxis(name, axis, { options, tools }));
+  return {
+    growth: grown.flatMap(({ growth }) => growth),
+    deletes: grown.flatMap(({ deletes }) => deletes),
+  };
+}
+
 /** Starts anew, so that nothing of the loads before counts. */
-async function growStore(
+async function growAxis(
   name: StoreName,
-  options: BenchOptions,
-  tools: RunTools,
-): Promise<{ readonly growth: readonly GrowthRow[]; readonly deleted: DeleteRow }> {
-  const group = await startGroup(name, "nothing");
+  axis: Axis,
+  { options, tools }: { readonly options: BenchOptions; readonly tools: RunTools },
+): Promise<Grown> {
+  const group = await startGroup(name, { more: serversBeside(axis) });
   try {
-    const rows: GrowthRow[] = [];
-    for (const axis of ["keys", "versions"] as const) {
-      const growing = { rounds: options.rounds, sizes: GROWTH_SIZES[axis], tools };
-      rows.push(...(await measureGrowth(group, axis, growing)));
-    }
-    const deleted = await measureDelete(group, oneName(Math.max(...GROWTH_SIZES.versions)), tools);
+    const growth = await measureGrowth(group, axis, { rounds: options.rounds, tools });
+    if (axis === "keys") return { growth, deletes: [] };
+    const [longest = ""] = keysOfHistories(Math.max(...GROWTH_SIZES.versions));
+    const deleted = await measureDelete(group, longest, tools);
     const [deleteMs, maxMs] = [deleted.deleteUs, deleted.maxUs].map((us) => (us / 1000).toFixed(1));
     tools.say(`${name.padEnd(8)} DELETE: ${deleteMs} ms, longest GET of others ${maxMs} ms`);
-    return { growth: rows, deleted };
+    return { growth, deletes: [deleted] };
   } finally {
     await group.stop();
   }

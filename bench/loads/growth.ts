@@ -1,20 +1,35 @@
 import type { GroupName } from "../back-ends.ts";
 import type { Group } from "../groups.ts";
-import { runInTurns, type RunTools } from "../measure/run-cells.ts";
+import { waitForRest } from "../measure/at-rest.ts";
+import { runInTurns, type Entrant, type RunTools } from "../measure/run-cells.ts";
 import { median, rateOf, shareOf } from "../report/results.ts";
-import { checkFilled, fill, filledKey, filledValue, completeFill, type Fill } from "./fill.ts";
-import type { LoadContext, PreparedLoad, PrepareLoad } from "./load.ts";
-import { get, WireClient, type WireRequest } from "./wire.ts";
+import {
+  fillHistories,
+  fillKeys,
+  GROWTH_VALUE_BYTES,
+  prepareHistories,
+  prepareKeys,
+  type Operation,
+} from "./growth-loads.ts";
+import type { PrepareLoad } from "./load.ts";
+import type { Round } from "./measure.ts";
 
 /** One operation at one size of the data. */
 export interface GrowthRow {
   readonly group: GroupName;
   /** Many keys of one version, or many versions of one key. */
-  readonly axis: "keys" | "versions";
+  readonly axis: Axis;
   readonly size: number;
   readonly operation: Operation;
   readonly rate: number;
   readonly share: number;
+  /**
+   * How many times slower than at the smallest size: the median of the rounds, each of which measured
+   * both. Undefined at the smallest size.
+   */
+  readonly slower: number | undefined;
+  /** Processor time of a request, of our server and its back end together, in microseconds. */
+  readonly cpuUs: number;
   readonly p50Us: number;
   readonly p99Us: number;
   readonly peakMiB: number;
@@ -22,148 +37,141 @@ export interface GrowthRow {
   readonly bytesPerVersion: number | undefined;
 }
 
-export type Operation = "get" | "put" | "list" | "version" | "history";
+export const AXES = ["keys", "versions"] as const;
+export type Axis = (typeof AXES)[number];
 
-export const GROWTH_SIZES: Readonly<Record<GrowthRow["axis"], readonly number[]>> = {
+export const GROWTH_SIZES: Readonly<Record<Axis, readonly number[]>> = {
   keys: [1_000, 100_000, 1_000_000],
   versions: [10, 10_000, 1_000_000],
 };
 
-const OPERATIONS: Readonly<Record<GrowthRow["axis"], readonly Operation[]>> = {
+const OPERATIONS: Readonly<Record<Axis, readonly Operation[]>> = {
   keys: ["get", "put", "list"],
-  // Puts come last: they make the history longer.
+  // Puts come last: they make the longest history longer.
   versions: ["get", "version", "history", "put"],
 };
 
 const CONNECTIONS = 64;
-const VALUE_BYTES = 100;
-const LIST_PAGE = 100;
-/** No more than the shortest history holds. */
-const HISTORY_PAGE = 10;
+/** A server that was only filled with a thousand keys is cold; one with all histories is warm. */
+const WARM_UP_SECONDS: Readonly<Record<Axis, number>> = { keys: 4, versions: 1 };
 /** A store takes space in pages: what fewer versions take says nothing. */
 const ADDED_MIN = 5_000;
-/** Requests that wrk picks from. */
-const POOL = 5_000;
-const MANY = "many-";
-/** The key with so many versions: each size has its own, as the puts of a load make it grow. */
-export const oneName = (size: number): string => `one-${size}`;
+/** Longer than before a round: a back end may have much to do after a million PUTs. */
+const REST_AFTER_FILL_MS = 90_000;
 
-/** Grows one axis step by step, and measures the same operations at each size. */
+/** Our servers beside the first: each number of keys needs a place and a server of its own. */
+export function serversBeside(axis: Axis): number {
+  return axis === "keys" ? GROWTH_SIZES.keys.length - 1 : 0;
+}
+
+/** Data of one size, and who is asked for it. */
+interface Sized extends Pick<Entrant, "contender"> {
+  readonly size: number;
+  readonly bytesPerVersion: number | undefined;
+}
+
+/**
+ * Fills all sizes of an axis, and then measures each operation at all of them in turns, so that what
+ * else the machine does, and what the back end still has to do, meets them alike.
+ */
 export async function measureGrowth(
   group: Group,
-  axis: GrowthRow["axis"],
-  options: { readonly rounds: number; readonly sizes: readonly number[]; readonly tools: RunTools },
+  axis: Axis,
+  options: { readonly rounds: number; readonly tools: RunTools },
 ): Promise<readonly GrowthRow[]> {
-  const { tools, rounds } = options;
+  const { tools } = options;
+  const sized = await fillAll(group, axis, tools);
+  const restMs = await waitForRest(process.pid, REST_AFTER_FILL_MS);
+  tools.say(`${group.name}: at rest ${Math.round(restMs / 1000)} s after the last fill`);
   const rows: GrowthRow[] = [];
-  let filled = 0;
-  for (const size of options.sizes) {
-    const before = await group.storedBytes();
-    const from = axis === "keys" ? filled : 0;
-    await growTo(group, { axis, from, to: size }, tools.folder);
-    const added = ((await group.storedBytes()) - before) / (size - from);
-    const bytesPerVersion = size - from < ADDED_MIN ? undefined : added;
-    filled = size;
-    for (const operation of OPERATIONS[axis]) {
-      const title = `${group.name}, ${operation} at ${size} ${axis}`;
-      const prepare = prepareFor(operation, axis, size);
-      const shape = { connections: CONNECTIONS, valueBytes: VALUE_BYTES, rounds, warmUpSeconds: 1 };
-      const measured = await runInTurns(group, { ...shape, title, prepare }, tools);
-      const ours = measured.find(({ contender }) => contender === group.ours)?.rounds ?? [];
-      const bare = measured.find(({ contender }) => contender === group.bare)?.rounds ?? [];
-      const row: GrowthRow = {
-        group: group.name,
-        axis,
-        size,
-        operation,
-        rate: median(ours.map(rateOf)),
-        share: shareOf(ours.map(rateOf), bare.map(rateOf)),
-        p50Us: median(ours.map(({ result }) => result.p50Us)),
-        p99Us: median(ours.map(({ result }) => result.p99Us)),
-        peakMiB: Math.max(...ours.map(({ peakBytes }) => peakBytes)) / 2 ** 20,
-        bytesPerVersion,
-      };
-      rows.push(row);
-      tools.say(`${title}: ${Math.round(row.rate)}/s = ${row.share.toFixed(2)}`);
-    }
+  for (const operation of OPERATIONS[axis]) {
+    rows.push(...(await measureOperation(group, { ...options, axis, operation, sized })));
   }
   return rows;
 }
 
-async function growTo(
-  { ours }: Group,
-  step: { readonly axis: GrowthRow["axis"]; readonly from: number; readonly to: number },
-  folder: string,
-): Promise<void> {
-  const isOneKey = step.axis === "versions";
-  const plan: Fill = {
-    port: ours.port,
-    first: step.from + 1,
-    last: step.to,
-    name: isOneKey ? oneName(step.to) : MANY,
-    isOneKey,
-    valueBytes: VALUE_BYTES,
-  };
-  await fill(plan, folder);
-  const client = new WireClient(ours.port, 1);
-  try {
-    await completeFill(
-      { contender: ours, client, valueBytes: VALUE_BYTES, random: Math.random },
-      plan,
-    );
-  } finally {
-    client.close();
+async function fillAll(group: Group, axis: Axis, tools: RunTools): Promise<readonly Sized[]> {
+  const servers = group.contenders.filter(({ name }) => name === "ours");
+  const filled: Sized[] = [];
+  for (const [index, size] of GROWTH_SIZES[axis].entries()) {
+    const contender = (axis === "keys" ? servers[index] : undefined) ?? group.ours;
+    const before = await group.storedBytes(contender);
+    const started = performance.now();
+    const fillOne = axis === "keys" ? fillKeys : fillHistories;
+    const added = await fillOne(contender, size, tools.folder);
+    const seconds = Math.round((performance.now() - started) / 1000);
+    tools.say(`${group.name}: filled ${size} ${axis} in ${seconds} s`);
+    const bytes = (await group.storedBytes(contender)) - before;
+    filled.push({
+      contender,
+      size,
+      bytesPerVersion: added < ADDED_MIN ? undefined : bytes / added,
+    });
   }
+  return filled;
 }
 
-function prepareFor(operation: Operation, axis: GrowthRow["axis"], size: number): PrepareLoad {
-  return async (context) =>
-    axis === "keys" ? manyKeys(context, operation, size) : oneKey(context, operation, size);
+interface OperationPlan {
+  readonly axis: Axis;
+  readonly operation: Operation;
+  readonly sized: readonly Sized[];
+  readonly rounds: number;
+  readonly tools: RunTools;
 }
 
-function manyKeys(context: LoadContext, operation: Operation, size: number): PreparedLoad {
-  const { surface } = context.contender;
-  const { random } = context;
-  const numbers = Array.from({ length: POOL }, () => 1 + Math.floor(random() * size));
-  const request = (number: number): WireRequest => {
-    const key = filledKey(MANY, number);
-    if (operation === "put") return surface.put(key, filledValue(key, number, VALUE_BYTES));
-    // Without its last two digits, a key is the prefix of a hundred.
-    if (operation === "list") return get(`/-/keys?prefix=${key.slice(0, -2)}&limit=${LIST_PAGE}`);
-    return surface.get(key);
+async function measureOperation(group: Group, plan: OperationPlan): Promise<readonly GrowthRow[]> {
+  const { axis, operation, sized, tools, rounds } = plan;
+  const title = `${group.name}, ${operation} by ${axis}`;
+  const prepareAt = (size: number): PrepareLoad => {
+    if (axis === "keys") return prepareKeys(operation, size);
+    return prepareHistories(operation, size, tools.folder);
   };
-  const check = async (client: WireClient): Promise<void> => {
-    const key = filledKey(MANY, 1 + Math.floor(random() * size));
-    const { body } = await client.sendOk(surface.get(key));
-    if (!surface.isCanned) checkFilled(key, surface.readValue(body), VALUE_BYTES);
+  const [smallest] = GROWTH_SIZES[axis];
+  const entrants = [
+    { contender: group.bare, prepare: prepareAt(smallest ?? 0) },
+    ...sized.map(({ contender, size }) => ({ contender, prepare: prepareAt(size) })),
+  ];
+  const shape = {
+    connections: CONNECTIONS,
+    valueBytes: GROWTH_VALUE_BYTES,
+    warmUpSeconds: WARM_UP_SECONDS[axis],
   };
-  return { script: "pool", requests: numbers.map(request), written: [], check };
+  const preparesEachRound = axis === "versions" && operation === "put";
+  const turns = { ...shape, title, entrants, rounds, preparesEachRound };
+  const [bare, ...measured] = await runInTurns(group.bare, turns, tools);
+  const bareRates = (bare?.rounds ?? []).map(rateOf);
+  const smallestRates = (measured[0]?.rounds ?? []).map(rateOf);
+  return sized.map(({ size, bytesPerVersion }, index) => {
+    const ofSize = measured[index]?.rounds ?? [];
+    const rates = ofSize.map(rateOf);
+    const row: GrowthRow = {
+      group: group.name,
+      axis,
+      size,
+      operation,
+      rate: median(rates),
+      share: shareOf(rates, bareRates),
+      slower: index === 0 ? undefined : shareOf(smallestRates, rates),
+      ...middleOf(ofSize),
+      bytesPerVersion,
+    };
+    tools.say(`${title}, ${size}: ${describe(row)}`);
+    return row;
+  });
 }
 
-function oneKey(context: LoadContext, operation: Operation, size: number): PreparedLoad {
-  const { surface } = context.contender;
-  const { random } = context;
-  const one = oneName(size);
-  const anyVersion = (): number => 1 + Math.floor(random() * size);
-  const request = (number: number): WireRequest => {
-    switch (operation) {
-      case "put":
-        return surface.put(one, filledValue(one, number, VALUE_BYTES));
-      case "history":
-        return get(
-          `/${one}/versions?limit=${HISTORY_PAGE}&before=${Math.max(HISTORY_PAGE, anyVersion()) + 1}`,
-        );
-      case "version":
-        return get(`/${one}/${anyVersion()}`);
-      case "get":
-      case "list":
-        return surface.get(one);
-    }
+function middleOf(
+  rounds: readonly Round[],
+): Pick<GrowthRow, "cpuUs" | "p50Us" | "p99Us" | "peakMiB"> {
+  return {
+    cpuUs: median(rounds.map(({ allCpuUs, result }) => allCpuUs / result.requests)),
+    p50Us: median(rounds.map(({ result }) => result.p50Us)),
+    p99Us: median(rounds.map(({ result }) => result.p99Us)),
+    peakMiB: Math.max(...rounds.map(({ peakBytes }) => peakBytes)) / 2 ** 20,
   };
-  const check = async (client: WireClient): Promise<void> => {
-    const { body } = await client.sendOk(get(`/${one}/${anyVersion()}`));
-    if (!surface.isCanned) checkFilled(one, surface.readValue(body), VALUE_BYTES);
-  };
-  const requests = Array.from({ length: POOL }, (_, number) => request(number));
-  return { script: "pool", requests, written: [], check };
+}
+
+function describe({ rate, share, slower, cpuUs }: GrowthRow): string {
+  const times = slower === undefined ? "" : `, ${slower.toFixed(2)} times slower`;
+  return `${Math.round(rate)}/s = ${share.toFixed(2)}, ${cpuUs.toFixed(1)} µs${times}`;
 }

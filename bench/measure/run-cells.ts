@@ -10,6 +10,7 @@ import { failedRound, measureRound, messageOf, type Round } from "../loads/measu
 import { PREPARE } from "../loads/prepare.ts";
 import { WireClient } from "../loads/wire.ts";
 import { waitForRest } from "./at-rest.ts";
+import type { BareContender } from "../peers/bare.ts";
 import type { Contender, ContenderName } from "../peers/contender.ts";
 import { rateOf, toCell, type Cell } from "../report/results.ts";
 
@@ -34,11 +35,17 @@ export interface RunTools {
   readonly nextSeed: () => number;
 }
 
-/** A contender, ready for one load. */
-interface Runner {
+/** Who takes turns, and how it's made ready. One contender may enter with several loads. */
+export interface Entrant {
   readonly contender: Contender;
+  readonly prepare: PrepareLoad;
+}
+
+/** An entrant, ready for its load. */
+interface Runner {
+  readonly entrant: Entrant;
   readonly context: LoadContext;
-  readonly load: PreparedLoad;
+  load: PreparedLoad;
   readonly rounds: Round[];
 }
 
@@ -58,10 +65,14 @@ export async function runCell(
 ): Promise<readonly Cell[]> {
   const { load, connections, valueBytes } = plan;
   const title = `${group.name.padEnd(8)} ${LOAD_TITLES[load]} (${connections} conn, ${valueBytes} B)`;
-  const measured = await runInTurns(group, { ...plan, title, prepare: PREPARE[load] }, tools);
-  const bareRates = measured.find(({ contender }) => contender === group.bare)?.rounds.map(rateOf);
-  const cells = measured.map(({ contender, rounds }) => {
-    const name = { group: group.name, contender: contender.name, load, connections, valueBytes };
+  const entrants = group.contenders.map((contender) => ({ contender, prepare: PREPARE[load] }));
+  const measured = await runInTurns(group.bare, { ...plan, title, entrants }, tools);
+  const bareRates = measured
+    .find(({ entrant }) => entrant.contender === group.bare)
+    ?.rounds.map(rateOf);
+  const cells = measured.map(({ entrant, rounds }) => {
+    const contender = entrant.contender.name;
+    const name = { group: group.name, contender, load, connections, valueBytes };
     return toCell(name, rounds, bareRates ?? []);
   });
   tools.say(`${title}: ${cells.map(describe).join(", ")}`);
@@ -71,31 +82,35 @@ export async function runCell(
 /** A load that may be any; `title` is what a failure is told with. */
 export interface TurnsPlan extends LoadShape {
   readonly title: string;
-  readonly prepare: PrepareLoad;
+  readonly entrants: readonly Entrant[];
+  /** Where a round leaves other data than it found, each is made ready for it anew. */
+  readonly preparesEachRound?: boolean;
 }
 
 export interface MeasuredRounds {
-  readonly contender: Contender;
+  readonly entrant: Entrant;
   readonly rounds: readonly Round[];
 }
 
 /**
- * Runs one load on everything in a group that can do it, in turns: each round runs all of them, so
- * that what else the machine does in that second meets them alike, and each starts with another of
- * them. A first round may warm up and is not counted.
+ * Runs the loads of all entrants that can do theirs, in turns: each round runs all of them, so that
+ * what else the machine does in that second meets them alike, and each starts with another of them.
+ * A first round may warm up and is not counted. The bare server, where it is one of them, answers
+ * what the first that is our own server answers.
  */
 export async function runInTurns(
-  group: Group,
+  bare: BareContender,
   plan: TurnsPlan,
   tools: RunTools,
 ): Promise<readonly MeasuredRounds[]> {
-  const runners = await prepareAll(group, plan);
+  const runners = await prepareAll(plan);
   try {
     for (let round = plan.warmUpSeconds > 0 ? 0 : 1; round <= plan.rounds; round += 1) {
       const isWarmUp = round === 0;
       const seconds = isWarmUp ? plan.warmUpSeconds : tools.seconds;
       for (const runner of rotated(runners, round)) {
-        if (runner.contender === group.bare) await teachBare(group, runners);
+        if (plan.preparesEachRound === true) await prepareAnew(runner, plan);
+        if (runner.entrant.contender === bare) await teachBare(bare, runners);
         const restMs = await waitForRest(process.pid);
         if (restMs > LONG_REST_MS) tools.say(`waited ${Math.round(restMs / 1000)} s for rest`);
         const measured = await oneRound(runner, plan, { ...tools, seconds });
@@ -114,24 +129,31 @@ export function rotated<T>(items: readonly T[], by: number): readonly T[] {
   return [...items.slice(start), ...items.slice(0, start)];
 }
 
-async function prepareAll(group: Group, plan: TurnsPlan): Promise<readonly Runner[]> {
+async function prepareAll(plan: TurnsPlan): Promise<readonly Runner[]> {
   const runners: Runner[] = [];
-  for (const contender of group.contenders) {
+  for (const entrant of plan.entrants) {
+    const { contender } = entrant;
     const client = new WireClient(contender.port, CHECK_CONNECTIONS);
     const context = { contender, client, valueBytes: plan.valueBytes, random: Math.random };
-    const load = await prepareOne(context, plan);
+    const load = await prepareOne(entrant, context, plan);
     if (load === undefined) client.close();
-    else runners.push({ contender, context, load, rounds: [] });
+    else runners.push({ entrant, context, load, rounds: [] });
   }
   return runners;
 }
 
+async function prepareAnew(runner: Runner, plan: TurnsPlan): Promise<void> {
+  const load = await prepareOne(runner.entrant, runner.context, plan);
+  if (load !== undefined) runner.load = load;
+}
+
 async function prepareOne(
+  { prepare }: Entrant,
   context: LoadContext,
   plan: TurnsPlan,
 ): Promise<PreparedLoad | undefined> {
   try {
-    return await plan.prepare(context);
+    return await prepare(context);
   } catch (error) {
     const { name } = context.contender;
     const fault = `its data could not be made: ${messageOf(error)}`;
@@ -147,19 +169,20 @@ async function prepareOne(
 }
 
 /** Lets the bare server answer what ours answers now, so that both send the same bytes. */
-async function teachBare(group: Group, runners: readonly Runner[]): Promise<void> {
-  const ours = runners.find(({ contender }) => contender === group.ours);
+async function teachBare(bare: BareContender, runners: readonly Runner[]): Promise<void> {
+  const ours = runners.find(({ entrant }) => entrant.contender.name === "ours");
   if (ours === undefined) return;
-  const { client } = ours.context;
+  const { client, contender } = ours.context;
   const find = (method: string) => ours.load.requests.find((one) => one.method === method);
-  const put = find("PUT") ?? group.ours.surface.put("sample", "x");
+  const put = find("PUT") ?? contender.surface.put("sample", "x");
   const putAnswer = await client.sendOk(put);
-  const getAnswer = await client.sendOk(find("GET") ?? group.ours.surface.get(put.path.slice(1)));
-  await group.bare.answerLike(getAnswer, putAnswer);
+  const getAnswer = await client.sendOk(find("GET") ?? contender.surface.get(put.path.slice(1)));
+  await bare.answerLike(getAnswer, putAnswer);
 }
 
 async function oneRound(runner: Runner, plan: TurnsPlan, tools: RunTools): Promise<Round> {
-  const { contender, context, load } = runner;
+  const { context, load } = runner;
+  const { contender } = context;
   const { connections } = plan;
   const options = { connections, seconds: tools.seconds, folder: tools.folder };
   const seed = tools.nextSeed();

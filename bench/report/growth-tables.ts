@@ -1,5 +1,6 @@
 import type { DeleteRow } from "../loads/delete.ts";
-import { GROWTH_SIZES, type GrowthRow, type Operation } from "../loads/growth.ts";
+import { AXES, GROWTH_SIZES, type Axis, type GrowthRow } from "../loads/growth.ts";
+import type { Operation } from "../loads/growth-loads.ts";
 import type { WatchRow } from "../loads/watch.ts";
 import { STORE_NAMES, type StoreName } from "../options.ts";
 import { formatCount, formatMs, formatShare, type Table } from "./table.ts";
@@ -16,21 +17,40 @@ const OPERATION_TITLES: Readonly<Record<Operation, string>> = {
 /** How many times slower than at the smallest size an operation may become. */
 const GROWTH_MAX = 1.5;
 
-export function growthTable(rows: readonly GrowthRow[], axis: GrowthRow["axis"]): Table {
+/** Answers per second, and shares of the bare server's. */
+export function growthTable(rows: readonly GrowthRow[], axis: Axis): Table {
+  return bySize(rows, axis, ({ rate, share }) => `${formatCount(rate)} (${formatShare(share)})`);
+}
+
+/** Processor time of a request, and how many times that of the smallest size it is. */
+export function growthCpuTable(rows: readonly GrowthRow[], axis: Axis): Table {
+  return bySize(rows, axis, ({ size, cpuUs }, smallest) => {
+    if (!Number.isFinite(cpuUs)) return "–";
+    const times = size === smallest.size ? "" : ` (${formatShare(cpuUs / smallest.cpuUs)})`;
+    return `${formatCount(cpuUs)}${times}`;
+  });
+}
+
+/** A line for each operation and store, a column for each size. */
+function bySize(
+  rows: readonly GrowthRow[],
+  axis: Axis,
+  format: (row: GrowthRow, smallest: GrowthRow) => string,
+): Table {
   const of = rows.filter((row) => row.axis === axis);
   const sizes = GROWTH_SIZES[axis].filter((size) => of.some((row) => row.size === size));
   const operations = [...new Set(of.map(({ operation }) => operation))];
   const groups = [...new Set(of.map(({ group }) => group))];
   const body = operations.flatMap((operation) =>
-    groups.map((group) => [
-      `${OPERATION_TITLES[operation]}, ${group}`,
-      ...sizes.map((size) => {
-        const row = of.find(
-          (one) => one.group === group && one.operation === operation && one.size === size,
-        );
-        return row === undefined ? "–" : `${formatCount(row.rate)} (${formatShare(row.share)})`;
-      }),
-    ]),
+    groups.map((group) => {
+      const line = of.filter((row) => row.group === group && row.operation === operation);
+      const [smallest] = line;
+      const cells = sizes.map((size) => {
+        const row = line.find((one) => one.size === size);
+        return row === undefined || smallest === undefined ? "–" : format(row, smallest);
+      });
+      return [`${OPERATION_TITLES[operation]}, ${group}`, ...cells];
+    }),
   );
   return { headers: ["", ...sizes.map((size) => `${formatCount(size)} ${axis}`)], rows: body };
 }
@@ -41,7 +61,7 @@ export function sizesTable(rows: readonly GrowthRow[]): Table {
     headers: ["", "bytes per key of one version", "bytes per version of one key", "peak MiB"],
     rows: groups.map((group) => {
       const of = rows.filter((row) => row.group === group);
-      const largest = (axis: GrowthRow["axis"]): string => {
+      const largest = (axis: Axis): string => {
         const row = of.findLast((one) => one.axis === axis && one.bytesPerVersion !== undefined);
         return row?.bytesPerVersion === undefined ? "–" : formatCount(row.bytesPerVersion);
       };
@@ -89,21 +109,16 @@ export function deleteTable(rows: readonly DeleteRow[]): Table {
 /** Whether operations stay as fast as they were at the smallest size. */
 export function judgeGrowth(rows: readonly GrowthRow[]): readonly Target[] {
   const stores = STORE_NAMES.filter((store) => rows.some(({ group }) => group === store));
-  return stores.flatMap((store) =>
-    (["keys", "versions"] as const).flatMap((axis) => judgeAxis(rows, store, axis)),
-  );
+  return stores.flatMap((store) => AXES.flatMap((axis) => judgeAxis(rows, store, axis)));
 }
 
-function judgeAxis(
-  rows: readonly GrowthRow[],
-  store: StoreName,
-  axis: GrowthRow["axis"],
-): readonly Target[] {
+function judgeAxis(rows: readonly GrowthRow[], store: StoreName, axis: Axis): readonly Target[] {
   const of = rows.filter((row) => row.group === store && row.axis === axis);
   const operations = [...new Set(of.map(({ operation }) => operation))];
-  return operations.map((operation) => {
-    const shares = of.filter((row) => row.operation === operation).map(({ share }) => share);
-    const measured = slowdown(shares);
+  return operations.flatMap((operation) => {
+    const slower = of.flatMap((row) => (row.operation === operation ? (row.slower ?? []) : []));
+    if (slower.length === 0) return [];
+    const measured = Math.max(...slower);
     return {
       what: `${OPERATION_TITLES[operation]}: times slower as ${axis} grow`,
       store,
@@ -112,12 +127,6 @@ function judgeAxis(
       isMet: measured <= GROWTH_MAX,
     };
   });
-}
-
-/** The share at the smallest size over the worst at any larger one. */
-export function slowdown(shares: readonly number[]): number {
-  const [smallest = Number.NaN, ...larger] = shares;
-  return larger.length === 0 ? 1 : smallest / Math.min(...larger);
 }
 
 const KIB_PER_WATCHER_MAX = 40;

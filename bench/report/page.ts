@@ -5,6 +5,7 @@ import { LOAD_TITLES } from "../loads/load.ts";
 import { CHART_FOLDER, type Chart } from "./charts.ts";
 import {
   deleteTable,
+  growthCpuTable,
   growthTable,
   judgeDeletes,
   judgeGrowth,
@@ -181,13 +182,29 @@ function growthSection(
   return [
     `## Growth
 
-The same operation as keys and versions grow, 64 connections, 100-byte values: answers per second, and
-the share of the bare server.`,
+The same operation as keys and versions grow, 64 connections, 100-byte values.
+
+- All sizes are there before the first is measured, in one back end: each number of keys in a place of its
+  own, with a server of its own. They are then measured in turns, round by round. How many times slower
+  an operation becomes, which is judged below, is the median of the ratios of single rounds, at the size
+  where it is worst.
+- At each size as many different requests are sent, so that caches remember as much of each: a list is
+  one of ten pages; a version is one of 5,000, and a page of history one of 500, all of one key, or at ten
+  versions of 500 keys. GET and PUT pick from 5,000 random keys; where there are only 1,000 keys, from
+  those, which is harder for the larger sizes.
+- GET latest and PUT as versions grow are of one key. Each round of PUTs finds a key of just so many
+  versions; the one of a million is the same in all rounds, and grows by what they put.
+
+Answers per second, and the share of the bare server:`,
     toMarkdown(growthTable(part.rows, "keys")),
     toMarkdown(growthTable(part.rows, "versions")),
+    `Processor time of a request in microseconds, of our server and the back end together, and how many times
+that of the smallest size it is. What else the machine does hardly touches it:`,
+    toMarkdown(growthCpuTable(part.rows, "keys")),
+    toMarkdown(growthCpuTable(part.rows, "versions")),
     ...chart("growth.svg"),
     `What a version of 100 bytes takes in the store, with its key, index and feed, and the most memory that
-our process had resident while it all went on:`,
+our process had resident while it was measured:`,
     toMarkdown(sizesTable(part.rows)),
     runLines(part),
   ];

@@ -8,7 +8,7 @@ import { rotated } from "../measure/run-cells.ts";
 import { commandOf, type RunInfo } from "../measure/run-info.ts";
 import { againstTable } from "./against.ts";
 import { chartsOf, toSvg } from "./charts.ts";
-import { judgeGrowth, slowdown } from "./growth-tables.ts";
+import { growthCpuTable, judgeGrowth } from "./growth-tables.ts";
 import { renderPage } from "./page.ts";
 import { EMPTY_RESULT, mergeResults, type BenchResult } from "./result-file.ts";
 import type { Cell } from "./results.ts";
@@ -68,6 +68,8 @@ const GROWTH: readonly GrowthRow[] = [1_000, 100_000].map((size) => ({
   operation: "get",
   rate: 100_000_000 / size,
   share: size === 1_000 ? 0.8 : 0.4,
+  slower: size === 1_000 ? undefined : 2,
+  cpuUs: size / 100,
   p50Us: 1,
   p99Us: 2,
   peakMiB: 120,
@@ -128,12 +130,22 @@ test("a share that nothing but noise can make is no target met", () => {
   assert.match(renderPage({ ...EMPTY_RESULT, loads: disturbed }, []), /\*\*disturbed\*\*/);
 });
 
-test("growth is judged against the smallest size, by share", () => {
-  assert.equal(slowdown([0.9, 0.9, 0.6]).toFixed(2), "1.50");
-  assert.equal(slowdown([0.5, 0.9]).toFixed(2), "0.56");
-  assert.equal(slowdown([0.5]), 1);
-  const [target] = judgeGrowth(GROWTH);
-  assert.deepEqual([target?.measured, target?.isMet], [2, false]);
+test("growth is judged where it is worst, and not where rounds had no other size beside them", () => {
+  const [smallest, larger] = GROWTH;
+  assert.ok(smallest !== undefined && larger !== undefined);
+  const judge = (rows: readonly GrowthRow[]) =>
+    judgeGrowth(rows).map(({ measured, isMet }) => [measured, isMet]);
+  assert.deepEqual(judge(GROWTH), [[2, false]]);
+  assert.deepEqual(judge([smallest, { ...larger, slower: 1.5 }, { ...larger, slower: 0.9 }]), [
+    [1.5, true],
+  ]);
+  assert.deepEqual(judge([smallest]), []);
+});
+
+test("processor time is told beside that of the smallest size", () => {
+  assert.deepEqual(growthCpuTable(GROWTH, "keys").rows, [
+    ["GET latest, mariadb", "10", "1,000 (100.00)"],
+  ]);
 });
 
 test("a percentile is one of the values, and the hundredth is the greatest", () => {

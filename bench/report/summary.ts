@@ -1,5 +1,6 @@
 import {
   deleteTable,
+  growthCpuTable,
   growthTable,
   judgeDeletes,
   judgeGrowth,
@@ -7,6 +8,7 @@ import {
   sizesTable,
   watchTable,
 } from "./growth-tables.ts";
+import { AXES } from "../loads/growth.ts";
 import { LOAD_TITLES } from "../loads/load.ts";
 import {
   byLoad,
@@ -47,8 +49,10 @@ export function summarize(result: BenchResult): string {
   add("Two processes behind one port", workersTable(result.workers?.rows ?? []));
   add("Watch", watchTable(result.watch?.rows ?? []));
   const growth = result.growth?.rows ?? [];
-  add("Growth by keys", growthTable(growth, "keys"));
-  add("Growth by versions", growthTable(growth, "versions"));
+  for (const axis of AXES) {
+    add(`Growth by ${axis}`, growthTable(growth, axis));
+    add(`Growth by ${axis}, processor time in microseconds`, growthCpuTable(growth, axis));
+  }
   add("DELETE of a long history", deleteTable(result.deletes?.rows ?? []));
   add("Bytes", sizesTable(growth));
   const targets = [
