@@ -22,7 +22,7 @@ export function answerClientError(error: ClientError, socket: Socket, loopTime: 
   if (!loopTime.isOver) return answer(error, socket);
   // What still comes would be reported as a further error.
   socket.pause();
-  loopTime.putOff(() => answer(error, socket));
+  loopTime.putOff(socket, () => answer(error, socket));
 }
 
 function answer(error: ClientError, socket: Socket): void {

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 
 import type { WatchEvent } from "../api.ts";
 import { StateError } from "../errors.ts";
@@ -25,6 +26,7 @@ export const EVENT_STREAM_HEADERS = {
 } as const;
 
 interface Stream {
+  readonly socket: Socket;
   readonly response: ServerResponse;
   readonly controller: AbortController;
   /** Heartbeats in a row at which nothing more could be written. */
@@ -68,9 +70,9 @@ export class EventStreams {
     // All others were ended when the stop began; nothing but its deadline would end this one.
     if (exchange.server.isClosing) throw new StateError("shutting_down", "The server is stopping.");
     if (this.#streams.size >= this.#limits.watchersMax) throw overloaded();
-    const { response } = exchange;
+    const { request, response } = exchange;
     const controller = new AbortController();
-    const stream: Stream = { response, controller, stuck: 0 };
+    const stream: Stream = { socket: request.socket, response, controller, stuck: 0 };
     response.on("close", () => this.#remove(stream));
     this.#add(stream);
     exchange.leave();
@@ -100,6 +102,7 @@ export class EventStreams {
   async #pump(stream: Stream, events: AsyncIterable<WatchEvent>): Promise<void> {
     const { response, controller } = stream;
     for await (const event of events) {
+      if (response.destroyed) return;
       begin(response);
       if (response.writableEnded) return;
       if (!response.write(this.#render(event))) {
@@ -108,7 +111,7 @@ export class EventStreams {
       }
       if (event.type === "too-slow") return;
       // One change may be for thousands of readers.
-      if (this.#loopTime.isOver) await this.#loopTime.pass();
+      if (this.#loopTime.isOver) await this.#loopTime.pass(stream.socket);
     }
   }
 

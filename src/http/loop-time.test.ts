@@ -12,10 +12,18 @@ class HandClock implements Clock {
   monotonic = (): number => this.ms;
 }
 
-/** As a request is run: at once, or in a later turn. */
+/** As a request of the same machine is run: at once, or in a later turn. */
 function arrive(loopTime: LoopTime, task: () => void): void {
-  if (loopTime.isOver) loopTime.putOff(task);
+  if (loopTime.isOver) loopTime.putOff(ONE, task);
   else task();
+}
+
+const ONE = { remoteAddress: "10.0.0.1" };
+const OTHER = { remoteAddress: "10.0.0.2" };
+
+/** A request from an address, by way of `take`. */
+function takeFrom(socket: typeof ONE, loopTime: LoopTime, run: () => void): void {
+  loopTime.take({ socket } as never, { destroyed: false } as never, run);
 }
 
 test("a burst is spread over turns, and what comes in meanwhile goes first", async () => {
@@ -48,9 +56,62 @@ test("what a task sets off at once counts as its time", async () => {
     clock.ms += 1;
     done += 1;
   };
-  for (let n = 0; n < 12; n += 1) loopTime.putOff(() => void task());
+  for (let n = 0; n < 12; n += 1) loopTime.putOff(ONE, () => void task());
   await nextTurn();
   assert.equal(done, 4);
+});
+
+test("a client waits for its own burst and not for that of another address", async () => {
+  const clock = new HandClock();
+  const loopTime = new LoopTime(clock);
+  const done: string[] = [];
+  const takeMs = (name: string) => (): void => {
+    clock.ms += 1;
+    done.push(name);
+  };
+  for (let n = 0; n < 20; n += 1) loopTime.putOff(ONE, takeMs("one"));
+  for (let n = 0; n < 2; n += 1) loopTime.putOff(OTHER, takeMs("other"));
+  await nextTurn();
+  await nextTurn();
+  assert.deepEqual(done.slice(0, 5), ["one", "other", "one", "other", "one"]);
+});
+
+test("in a turn that is over, one request of each address is served that has none put off", async () => {
+  const clock = new HandClock();
+  const loopTime = new LoopTime(clock);
+  const done: string[] = [];
+  const take = (socket: typeof ONE, name: string): void =>
+    takeFrom(socket, loopTime, () => {
+      clock.ms += 1;
+      done.push(name);
+    });
+  for (let n = 0; n < 10; n += 1) take(ONE, "one");
+  // Three of them in the turn's time, and one more when it is over.
+  assert.equal(done.length, 4);
+  take(OTHER, "other");
+  assert.equal(done.at(-1), "other");
+  take(OTHER, "its second");
+  assert.equal(done.length, 5);
+  await nextTurn();
+  assert.ok(done.includes("its second"));
+  const before = done.length;
+  take(ONE, "in its turn");
+  assert.equal(done.length, before + 1, "time has begun anew");
+});
+
+test("of hundreds of addresses, a turn that is over serves few", async () => {
+  const clock = new HandClock();
+  const loopTime = new LoopTime(clock);
+  let done = 0;
+  for (let n = 0; n < 500; n += 1) {
+    takeFrom({ remoteAddress: `10.0.1.${n}` }, loopTime, () => {
+      clock.ms += 1;
+      done += 1;
+    });
+  }
+  assert.ok(done < 30, `${done} were served in one turn`);
+  for (let n = 0; loopTime.waiting > 0 && n < 500; n += 1) await nextTurn();
+  assert.equal(done, 500);
 });
 
 test("while connections come, turns are shorter", async () => {
@@ -78,7 +139,7 @@ test("what waits for a connection that is gone is not served", async () => {
   const loopTime = new LoopTime(clock);
   const served: number[] = [];
   const take = (number: number, destroyed = false): void =>
-    loopTime.take({} as never, { destroyed } as never, () => {
+    loopTime.take({ socket: ONE } as never, { destroyed } as never, () => {
       clock.ms += 1;
       served.push(number);
     });
@@ -87,7 +148,8 @@ test("what waits for a connection that is gone is not served", async () => {
   take(2);
   take(3, true);
   take(4);
-  assert.deepEqual(served, [1]);
+  // The second one because a turn that is over serves one more.
+  assert.deepEqual(served, [1, 2]);
   while (loopTime.waiting > 0) await nextTurn();
   assert.deepEqual(served, [1, 2, 4]);
 });
@@ -107,7 +169,7 @@ test("thousands are run in their order, each once", async () => {
   const loopTime = new LoopTime(clock);
   const done: number[] = [];
   for (let n = 0; n < 5_000; n += 1) {
-    loopTime.putOff(() => {
+    loopTime.putOff(ONE, () => {
       clock.ms += 0.01;
       done.push(n);
     });

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 
 import type { Clock } from "../telemetry/clock.ts";
 import type { Run } from "./turns.ts";
@@ -12,10 +13,15 @@ const TURN_MS_OF_ARRIVALS = 0.5;
 /** Tasks that are run before what follows from them; one by one, it shows in the rate of requests. */
 const AT_A_TIME = 4;
 
+/** Addresses of which one more request is served when the time of a turn is over. */
+const LET_THROUGH_MAX = 16;
+
 const DONE = Promise.resolve();
 
-/** Tasks that have run are forgotten when there are this many. */
-const PASSED_MAX = 1_000;
+type Task = () => void;
+
+/** A connection; clients are told apart by their addresses. */
+type Client = Pick<Socket, "remoteAddress">;
 
 /**
  * Keeps the turns of the event loop short. All that is readable when a turn begins is read in it, and
@@ -24,14 +30,20 @@ const PASSED_MAX = 1_000;
  * further ones are put off to later turns. What comes in then goes first, so that a client which asks
  * for little is served between two pieces of the burst; the rest of the turn belongs to what was put off.
  *
+ * Of what was put off, each address has one task run, and then each its next; and one that has nothing
+ * put off has a request served in each turn, over or not. So a client waits for its own burst, and not
+ * for that of another machine.
+ *
  * The event loop takes in one new connection in each of its turns (libuv since 1.45,
  * https://github.com/libuv/libuv/pull/3696). So turns are shorter still while connections come.
  */
 export class LoopTime {
   readonly #clock: Clock;
-  /** In the order in which they came, from `#next` on. */
-  #putOff: (() => void)[] = [];
-  #next = 0;
+  /** By the client's address, each in the order in which they came; whose turn it is stands first. */
+  readonly #putOff = new Map<string, Task[]>();
+  #waiting = 0;
+  /** Addresses that have had their request of this turn since its time was over. */
+  readonly #letThrough = new Set<string>();
   #isWatching = false;
   #watchedFrom = -Infinity;
   #turnMs = TURN_MS;
@@ -44,7 +56,7 @@ export class LoopTime {
 
   /** How many wait for a later turn. */
   get waiting(): number {
-    return this.#putOff.length - this.#next;
+    return this.#waiting;
   }
 
   /**
@@ -67,22 +79,46 @@ export class LoopTime {
 
   /** Calls `run`: now, mostly. */
   take(request: IncomingMessage, response: ServerResponse, run: Run): void {
-    if (!this.isOver) return run(request, response);
-    this.putOff(() => {
+    if (!this.isOver || this.#letsThrough(request.socket)) return run(request, response);
+    this.putOff(request.socket, () => {
       // Of a connection that is gone, nobody would hear that its request has ended.
       if (!response.destroyed) run(request, response);
     });
   }
 
-  /** Has `task` run in a later turn. */
-  putOff(task: () => void): void {
-    this.#putOff.push(task);
+  /** Whether a request is served although this turn is over. */
+  #letsThrough(client: Client): boolean {
+    const address = addressOf(client);
+    const { size } = this.#letThrough;
+    if (size >= LET_THROUGH_MAX || this.#putOff.has(address)) return false;
+    return this.#letThrough.add(address).size > size;
+  }
+
+  /** Has `task`, which serves this client, run in a later turn. */
+  putOff(client: Client, task: Task): void {
+    const address = addressOf(client);
+    const tasks = this.#putOff.get(address);
+    if (tasks === undefined) this.#putOff.set(address, [task]);
+    else tasks.push(task);
+    this.#waiting += 1;
     if (!this.#isWatching) this.#watch();
   }
 
   /** Resolves in a later turn. */
-  pass(): Promise<void> {
-    return new Promise((resolve) => this.putOff(resolve));
+  pass(client: Client): Promise<void> {
+    return new Promise((resolve) => this.putOff(client, resolve));
+  }
+
+  /** Takes the next task of the address whose turn it is, which then is the last to have another. */
+  #takeTask(): Task | undefined {
+    const [first] = this.#putOff;
+    if (first === undefined) return undefined;
+    const [address, tasks] = first;
+    const task = tasks.shift();
+    this.#putOff.delete(address);
+    if (tasks.length > 0) this.#putOff.set(address, tasks);
+    this.#waiting -= 1;
+    return task;
   }
 
   #watch(): void {
@@ -98,9 +134,9 @@ export class LoopTime {
 
   readonly #run = (): void => {
     for (let left = AT_A_TIME; left > 0; left -= 1) {
-      const task = this.#putOff[this.#next];
-      if (task === undefined || this.#clock.monotonic() >= this.#until) return this.#endTurn();
-      this.#next += 1;
+      if (this.#clock.monotonic() >= this.#until) return this.#endTurn();
+      const task = this.#takeTask();
+      if (task === undefined) return this.#endTurn();
       task();
     }
     // A tick that is asked for by a microtask comes when no microtask is left, so that all that
@@ -112,12 +148,14 @@ export class LoopTime {
 
   #endTurn(): void {
     this.#isWatching = false;
+    this.#letThrough.clear();
     if (!this.#hasCome) this.#turnMs = TURN_MS;
-    if (this.#next >= PASSED_MAX || this.waiting === 0) {
-      this.#putOff = this.#putOff.slice(this.#next);
-      this.#next = 0;
-    }
-    if (this.waiting > 0 || this.#hasCome) this.#watch();
+    if (this.#waiting > 0 || this.#hasCome) this.#watch();
     this.#hasCome = false;
   }
+}
+
+/** A connection that is gone has none. */
+function addressOf({ remoteAddress = "" }: Client): string {
+  return remoteAddress;
 }

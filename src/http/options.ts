@@ -67,7 +67,7 @@ export const HTTP_LIMITS_DEFAULT: HttpLimits = {
   stallTimeoutMs: 60_000,
   connectionsMax: 20_000,
   inFlightMax: 10_000,
-  pipelinedMax: 32,
+  pipelinedMax: 16,
   heldBytesMax: 256 * 1024 * 1024,
   watchersMax: 10_000,
   heartbeatMs: 15_000,

@@ -2,6 +2,9 @@ import { Agent, request } from "node:http";
 
 import type { SteadyReport } from "./steady-client.ts";
 
+/** Attackers come from 127.0.0.1: it is another machine than theirs. */
+const ADDRESS = "127.0.0.2";
+
 /** Requests are due this often: 200 a second. */
 const INTERVAL_MS = 5;
 
@@ -23,7 +26,8 @@ function send(due: number): void {
   const method = count % 2 === 0 ? "PUT" : "GET";
   const path = `/steady-${Math.floor(count / 2) % 8}`;
   count += 1;
-  const sent = request({ host: "127.0.0.1", port, agent, method, path }, (response) => {
+  const place = { host: "127.0.0.1", port, localAddress: ADDRESS };
+  const sent = request({ ...place, agent, method, path }, (response) => {
     response.resume();
     response.on("end", () => {
       if (response.statusCode === 503) refused += 1;

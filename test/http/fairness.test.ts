@@ -4,13 +4,17 @@ import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 
+import { silentLog, type Log } from "../../src/telemetry/log.ts";
 import { waitUntil } from "../servers/process.ts";
 import { RawClient, serve, type Served } from "./serve.ts";
 
 const GET = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 
 test("a connection that is cut for what it sent ahead is not read to the end", async () => {
-  await using served = await serve({ limits: { pipelinedMax: 10 } });
+  const failures: unknown[] = [];
+  const note = (fields: object): void => void failures.push(fields);
+  const log: Log = { ...silentLog, warn: note, error: note };
+  await using served = await serve({ limits: { pipelinedMax: 10 }, log });
   let requests = 0;
   served.server.fastify.server.on("request", () => (requests += 1));
   const client = new RawClient(served.port);
@@ -18,6 +22,7 @@ test("a connection that is cut for what it sent ahead is not read to the end", a
   await client.closed();
   assert.ok(requests > 10 && requests < 20, `${requests} requests were made objects of`);
   assert.equal((await fetch(`${served.url}/a`)).status, 404);
+  assert.deepEqual(failures, [], "that the client of a watch is gone is no failure");
 });
 
 /** Sends a body as fast as it is taken; answers what of it the server read in a turn at most. */

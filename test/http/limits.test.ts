@@ -73,7 +73,7 @@ test("a reader that never reads is cut off, and its answer's bytes are let go", 
 });
 
 test("answers that nobody reads hold no more than the bound", async () => {
-  await using served = await serve({ limits: { heldBytesMax: 10_000_000 } });
+  await using served = await serve({ limits: { heldBytesMax: 10_000_000, pipelinedMax: 30 } });
   await served.state.put("big", "x".repeat(1_000_000));
   const get = "GET /big HTTP/1.1\r\nHost: x\r\n\r\n";
   const clients = Array.from({ length: 20 }, () => new RawClient(served.port));
