@@ -13,6 +13,8 @@ export interface Group {
   readonly ours: Contender;
   /** Where `ours` keeps its data. */
   readonly storeUrl: string;
+  /** The URL of a fresh place in the back end, for one more server of ours. */
+  readonly freshStoreUrl: () => string;
   /** All of them, `bare` and `ours` first. */
   readonly contenders: readonly Contender[];
   /** What all data in the back end takes, in bytes; in memory, what a server of ours does. */
@@ -38,8 +40,6 @@ export type Beside =
   | "nothing"
   /** Our server with two processes behind one port. */
   | "workers"
-  /** Our server so many times more, each over a place of its own in the back end. */
-  | { readonly more: number }
   /** Our server from another checkout of this repository, and perhaps ours from another, too. */
   | { readonly base: string; readonly ours: string | undefined };
 
@@ -56,7 +56,7 @@ export async function startGroup(name: GroupName, beside: Beside): Promise<Group
   try {
     const backEnd = keep(await START_BACK_END[name]());
     const bare = keep(await startBare());
-    const revisions = typeof beside === "object" && "base" in beside ? beside : undefined;
+    const revisions = typeof beside === "string" ? undefined : beside;
     const storeUrl = backEnd.storeUrl();
     const root = revisions?.ours;
     const ours = keep(await startOurs({ storeUrl, ...(root === undefined ? {} : { root }) }));
@@ -71,15 +71,12 @@ export async function startGroup(name: GroupName, beside: Beside): Promise<Group
         keep(await startOurs({ storeUrl: backEnd.storeUrl(), name: "workers", args })),
       );
     }
-    const more = typeof beside === "object" && "more" in beside ? beside.more : 0;
-    for (let count = 0; count < more; count += 1) {
-      contenders.push(keep(await startOurs({ storeUrl: backEnd.storeUrl() })));
-    }
     const others = beside === "others" ? backEnd.others : [];
     for (const startOther of others) contenders.push(keep(await startOther()));
     const storedBytes = backEnd.storedBytes ?? ((server: Contender) => residentBytes(server.pid));
     const facts = { name, settings: backEnd.settings, ...(await readFacts(ours)) };
-    return { name, facts, bare, ours, storeUrl, contenders, storedBytes, stop };
+    const freshStoreUrl = backEnd.storeUrl;
+    return { name, facts, bare, ours, storeUrl, freshStoreUrl, contenders, storedBytes, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -2,14 +2,7 @@ import type { GroupName } from "./back-ends.ts";
 import { startGroup, type Beside, type Group, type GroupFacts } from "./groups.ts";
 import { measureDelete, type DeleteRow } from "./loads/delete.ts";
 import { keysOfHistories } from "./loads/growth-loads.ts";
-import {
-  AXES,
-  GROWTH_SIZES,
-  measureGrowth,
-  serversBeside,
-  type Axis,
-  type GrowthRow,
-} from "./loads/growth.ts";
+import { AXES, GROWTH_SIZES, measureGrowth, type Axis, type GrowthRow } from "./loads/growth.ts";
 import { measureWatch, type WatchRow } from "./loads/watch.ts";
 import { startOurs } from "./peers/ours.ts";
 import { runCell, type CellPlan, type RunTools } from "./measure/run-cells.ts";
@@ -170,7 +163,7 @@ async function growAxis(
   axis: Axis,
   { options, tools }: { readonly options: BenchOptions; readonly tools: RunTools },
 ): Promise<Grown> {
-  const group = await startGroup(name, { more: serversBeside(axis) });
+  const group = await startGroup(name, "nothing");
   try {
     const growth = await measureGrowth(group, axis, { rounds: options.rounds, tools });
     if (axis === "keys") return { growth, deletes: [] };

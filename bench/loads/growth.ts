@@ -2,6 +2,7 @@ import type { GroupName } from "../back-ends.ts";
 import type { Group } from "../groups.ts";
 import { waitForRest } from "../measure/at-rest.ts";
 import { runInTurns, type Entrant, type RunTools } from "../measure/run-cells.ts";
+import { startOurs } from "../peers/ours.ts";
 import { median, rateOf, shareOf } from "../report/results.ts";
 import {
   fillHistories,
@@ -46,23 +47,24 @@ export const GROWTH_SIZES: Readonly<Record<Axis, readonly number[]>> = {
 };
 
 const OPERATIONS: Readonly<Record<Axis, readonly Operation[]>> = {
-  keys: ["get", "put", "list"],
-  // Puts come last: they make the longest history longer.
+  // Puts come last: they leave longer histories, and longest where the keys are few.
+  keys: ["get", "list", "put"],
   versions: ["get", "version", "history", "put"],
 };
 
 const CONNECTIONS = 64;
-/** A server that was only filled with a thousand keys is cold; one with all histories is warm. */
-const WARM_UP_SECONDS: Readonly<Record<Axis, number>> = { keys: 4, versions: 1 };
+/**
+ * Length of the round that is not counted. The first loads of keys, on servers that have just started,
+ * run until the compiler has come to rest; that of histories is warm.
+ */
+function warmUpSecondsOf(axis: Axis, operation: Operation): number {
+  return axis === "keys" && operation !== "list" ? 4 : 1;
+}
+
 /** A store takes space in pages: what fewer versions take says nothing. */
 const ADDED_MIN = 5_000;
 /** Longer than before a round: a back end may have much to do after a million PUTs. */
 const REST_AFTER_FILL_MS = 90_000;
-
-/** Our servers beside the first: each number of keys needs a place and a server of its own. */
-export function serversBeside(axis: Axis): number {
-  return axis === "keys" ? GROWTH_SIZES.keys.length - 1 : 0;
-}
 
 /** Data of one size, and who is asked for it. */
 interface Sized extends Pick<Entrant, "contender"> {
@@ -80,35 +82,39 @@ export async function measureGrowth(
   options: { readonly rounds: number; readonly tools: RunTools },
 ): Promise<readonly GrowthRow[]> {
   const { tools } = options;
-  const sized = await fillAll(group, axis, tools);
-  const restMs = await waitForRest(process.pid, REST_AFTER_FILL_MS);
-  tools.say(`${group.name}: at rest ${Math.round(restMs / 1000)} s after the last fill`);
-  const rows: GrowthRow[] = [];
-  for (const operation of OPERATIONS[axis]) {
-    rows.push(...(await measureOperation(group, { ...options, axis, operation, sized })));
+  const sized: Sized[] = [];
+  try {
+    for (const size of GROWTH_SIZES[axis]) sized.push(await fillOne(group, axis, size, tools));
+    const restMs = await waitForRest(process.pid, REST_AFTER_FILL_MS);
+    tools.say(`${group.name}: at rest ${Math.round(restMs / 1000)} s after the last fill`);
+    const rows: GrowthRow[] = [];
+    for (const operation of OPERATIONS[axis]) {
+      rows.push(...(await measureOperation(group, { ...options, axis, operation, sized })));
+    }
+    return rows;
+  } finally {
+    for (const { contender } of sized) if (contender !== group.ours) await contender.stop();
   }
-  return rows;
 }
 
-async function fillAll(group: Group, axis: Axis, tools: RunTools): Promise<readonly Sized[]> {
-  const servers = group.contenders.filter(({ name }) => name === "ours");
-  const filled: Sized[] = [];
-  for (const [index, size] of GROWTH_SIZES[axis].entries()) {
-    const contender = (axis === "keys" ? servers[index] : undefined) ?? group.ours;
-    const before = await group.storedBytes(contender);
-    const started = performance.now();
-    const fillOne = axis === "keys" ? fillKeys : fillHistories;
-    const added = await fillOne(contender, size, tools.folder);
-    const seconds = Math.round((performance.now() - started) / 1000);
-    tools.say(`${group.name}: filled ${size} ${axis} in ${seconds} s`);
-    const bytes = (await group.storedBytes(contender)) - before;
-    filled.push({
-      contender,
-      size,
-      bytesPerVersion: added < ADDED_MIN ? undefined : bytes / added,
-    });
+/** Many keys have a place and a server of their own; histories share the group's, one beside another. */
+async function fillOne(group: Group, axis: Axis, size: number, tools: RunTools): Promise<Sized> {
+  const started = performance.now();
+  const isOfKeys = axis === "keys";
+  const storeUrl = isOfKeys ? group.freshStoreUrl() : group.storeUrl;
+  let contender = isOfKeys ? await startOurs({ storeUrl }) : group.ours;
+  const before = await group.storedBytes(contender);
+  const fill = isOfKeys ? fillKeys : fillHistories;
+  const added = await fill(contender, size, tools.folder);
+  const bytes = (await group.storedBytes(contender)) - before;
+  if (isOfKeys && group.name !== "memory") {
+    // A million PUTs leave a process warmer than a thousand: the measured ones all start anew.
+    await contender.stop();
+    contender = await startOurs({ storeUrl });
   }
-  return filled;
+  const seconds = Math.round((performance.now() - started) / 1000);
+  tools.say(`${group.name}: filled ${size} ${axis} in ${seconds} s`);
+  return { contender, size, bytesPerVersion: added < ADDED_MIN ? undefined : bytes / added };
 }
 
 interface OperationPlan {
@@ -134,7 +140,7 @@ async function measureOperation(group: Group, plan: OperationPlan): Promise<read
   const shape = {
     connections: CONNECTIONS,
     valueBytes: GROWTH_VALUE_BYTES,
-    warmUpSeconds: WARM_UP_SECONDS[axis],
+    warmUpSeconds: warmUpSecondsOf(axis, operation),
   };
   const preparesEachRound = axis === "versions" && operation === "put";
   const turns = { ...shape, title, entrants, rounds, preparesEachRound };

@@ -199,7 +199,7 @@ Answers per second, and the share of the bare server:`,
     toMarkdown(growthTable(part.rows, "keys")),
     toMarkdown(growthTable(part.rows, "versions")),
     `Processor time of a request in microseconds, of our server and the back end together, and how many times
-that of the smallest size it is. What else the machine does hardly touches it:`,
+that of the smallest size it is. Waiting, for a processor or for a disk, is no part of it:`,
     toMarkdown(growthCpuTable(part.rows, "keys")),
     toMarkdown(growthCpuTable(part.rows, "versions")),
     ...chart("growth.svg"),
