@@ -43,7 +43,7 @@ narrows a part only prints it.
   watch                 one writer, 1 to 2,000 watchers (measured unless told otherwise)
   matrix                GET and PUT at every size and number of connections; about 8 minutes
   workers               GET and PUT with two server processes behind one port; about 3 minutes
-  growth                up to a million keys, and versions of one key; about 30 minutes
+  growth                up to a million keys, and versions of one key; about 35 minutes
 
   --compare REV [REV]   compares a revision with the working tree, or two revisions
   --json FILE           writes the result there as well
