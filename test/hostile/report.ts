@@ -13,9 +13,10 @@ const COLUMNS = [
   "bound",
   "other client's p99 before",
   "during",
+  "its longest",
   "elsewhere",
   "turns, p99",
-  "longest",
+  "longest turn",
   "seen",
 ] as const;
 
@@ -35,9 +36,10 @@ function toRow(result: Result): Row {
     bound: `${Math.round(beforeMib + scenario.growth.mebibytes)}`,
     "other client's p99 before": `${before.p99Ms.toFixed(1)} ms`,
     during: `${during.p99Ms.toFixed(1)} ms${refused}`,
+    "its longest": `${during.longestMs.toFixed(1)} ms`,
     elsewhere: `${elsewhere.p99Ms.toFixed(1)} ms`,
     "turns, p99": `${turns.p99Ms.toFixed(1)} ms`,
-    longest: `${turns.longestMs.toFixed(1)} ms`,
+    "longest turn": `${turns.longestMs.toFixed(1)} ms`,
     seen: [...notes, ...failures.map((failure) => `**${failure}**`)].join("; "),
   };
 }
@@ -68,10 +70,11 @@ ${toTable(results)}
 
 A run fails where an answer is not among those that are meant, a 503 does not say when to come back, the
 server does not answer a put and a get within a second afterwards, or its memory passes the bound. What
-delays other clients fails nothing, as other work on the machine makes it too; it is told in five figures:
+delays other clients fails nothing, as other work on the machine makes it too; it is told in six figures:
 
 - "before" and "during" are the p99 of a well-behaved client of the server that is attacked, of what it
-  was served and not of what was refused;
+  was served and not of what was refused; "its longest" is the longest of those during the attack, whose
+  first and last moments, when thousands of connections open or close together, are the worst;
 - "elsewhere" is that of another such client during the attack, whose server is a process of its own that
   nobody attacks: what the attackers and the other processes take of the processors is in it, and not what
   the attack does to a server. A run warns where "during" is more than twice the larger of the two others

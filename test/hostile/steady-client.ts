@@ -9,6 +9,8 @@ export interface Seen {
   readonly requests: number;
   /** Of all but what was refused: that came to nothing, soon or late. */
   readonly p99Ms: number;
+  /** The longest of them. */
+  readonly longestMs: number;
   /** Answers 503. */
   readonly refused: number;
   /** Other answers than 200 and 503, and connections that broke. */
@@ -36,7 +38,8 @@ export class SteadyClient {
     const { latencies, refused, failed } = report;
     const sorted = latencies.toSorted((a, b) => a - b);
     const p99Ms = sorted[Math.ceil(sorted.length * 0.99) - 1] ?? 0;
-    return { requests: sorted.length + refused, p99Ms, refused, failed };
+    const longestMs = sorted.at(-1) ?? 0;
+    return { requests: sorted.length + refused, p99Ms, longestMs, refused, failed };
   }
 
   async stop(): Promise<void> {

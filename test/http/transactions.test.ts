@@ -135,7 +135,9 @@ test("a body that is no transaction is refused, and says where", async () => {
     [{ if: [{ key: "a", version: 1.5 }] }, "if.0.version"],
     [{ delete: [1] }, "delete.0"],
     [`${"[".repeat(200_000)}`, undefined],
-    [`{"put":${"[".repeat(200_000)}${"]".repeat(200_000)}}`, "put.0.key"],
+    [`{"put":${"[".repeat(200_000)}${"]".repeat(200_000)}}`, undefined],
+    [`{"put":${"[".repeat(90)}${"]".repeat(90)}}`, "put.0.key"],
+    [{ put: [{ key: "a", value: { b: [{ c: 1 }] } }] }, "put.0.value"],
   ];
   for (const [body, parameter] of cases) {
     const response = await transact(body);

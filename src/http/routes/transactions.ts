@@ -17,6 +17,7 @@ import { parseEtags, toEtag } from "../etag.ts";
 import { queryParser } from "../query.ts";
 import type { Route } from "../route.ts";
 import { TRANSACTION_ANSWER } from "../schemas.ts";
+import { isDeeperThan } from "../json-depth.ts";
 import { toJsonSchema } from "../json-schema.ts";
 import { toRfc3339 } from "../times.ts";
 
@@ -108,7 +109,13 @@ export const transactions: Route = {
   },
 };
 
+/** Three would do. What is no deeper than this is parsed, for an error that says where the fault is. */
+const DEPTH_MAX = 100;
+
 function parseBody(bytes: Uint8Array): Body {
+  if (isDeeperThan(bytes, DEPTH_MAX)) {
+    throw invalidBody("The body is an object of lists of objects, and nothing deeper.", "");
+  }
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));

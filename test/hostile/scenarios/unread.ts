@@ -24,7 +24,7 @@ async function put(url: string, path: string, value: string): Promise<void> {
 
 const readers: Scenario = {
   name: "readers that never read",
-  sent: "200 connections that ask for a value of 1 MiB, 8 times at once and then twice a second",
+  sent: "200 connections that ask for a value of 1 MiB, 8 times at once and then once a second, 8 times",
   expected: ["200"],
   growth: {
     mebibytes: 2 * HELD_MIB + GARBAGE_MIB,
@@ -36,7 +36,7 @@ const readers: Scenario = {
     for (const connection of connections) connection.send(getText("/big").repeat(8));
     let heldMax = 0;
     for (let n = 0; n < 8; n += 1) {
-      await sleep(500);
+      await sleep(1_000);
       for (const connection of connections) connection.send(getText("/big"));
       heldMax = Math.max(heldMax, (await readServer(url)).heldBytes);
     }
@@ -89,7 +89,7 @@ const watchers: Scenario = {
   name: "watchers",
   sent:
     "2,000 watches of a key that nobody writes, 200 that never read and 1 that does of a key with " +
-    "10,000 PUTs of 4 KiB, values and all",
+    "10,000 PUTs of 4 KiB, values and all, and then nothing for 10 s",
   expected: ["200"],
   growth: {
     mebibytes: 2 * GARBAGE_MIB + ((WATCHERS_IDLE + WATCHERS_UNREAD) * 48) / 1_024 + 128,
@@ -124,6 +124,7 @@ const watchers: Scenario = {
       for (let n = 0; n < 100 && seen.size < sent + SLICE; n += 1) await sleep(20);
     }
     const seconds = (performance.now() - startedAt) / 1_000;
+    await sleep(10_000);
     destroyAll([...idle, ...unread, reader]);
     return {
       notes: [
