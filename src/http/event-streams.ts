@@ -33,6 +33,9 @@ interface Stream {
   stuck: number;
 }
 
+/** Why a watch is followed no further. One for all: to make one takes longer than what it is for. */
+const OVER = new Error("The watch is over.");
+
 /** Heartbeats that a reader may be stuck for before it is cut off. */
 const STUCK_MAX = 2;
 
@@ -95,7 +98,7 @@ export class EventStreams {
     for (const { response, controller } of this.#streams) {
       begin(response);
       response.end(`: the server is stopping\nretry: ${RETRY_MS}\n\n`);
-      controller.abort();
+      controller.abort(OVER);
     }
   }
 
@@ -131,7 +134,10 @@ export class EventStreams {
 
   #remove(stream: Stream): void {
     this.#streams.delete(stream);
-    stream.controller.abort();
+    const abort = (): void => stream.controller.abort(OVER);
+    // Thousands of watches may end together, with the machine that had them open.
+    if (this.#loopTime.isOver) this.#loopTime.putOff(stream.socket, abort);
+    else abort();
     if (this.#streams.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
