@@ -59,7 +59,7 @@ function perSecond(count: number, ms: number): string {
 
 /** Of the server that is overloaded, instead of 10,000: the machine of a test has no 100,000 clients. */
 const IN_FLIGHT_MAX = 100;
-const LOAD_MS = 6_000;
+const LOAD_MS = 3_000;
 
 interface LoadPlan {
   /** Each has one request under way. */
@@ -134,7 +134,7 @@ const overloads: readonly Scenario[] = [undefined, "sqlite" as const].map((store
   ...(store === undefined ? {} : { store }),
   args: ["--max-in-flight", `${IN_FLIGHT_MAX}`],
   sent:
-    "PUTs to a server that takes 100 requests at a time: 80 under way for 6 s, then 1,000 for 12 s, of " +
+    "PUTs to a server that takes 100 requests at a time: 80 under way for 3 s, then 1,000 for 6 s, of " +
     "clients that wait for a second when refused, and then of clients that do not",
   expected: ["200", "503"],
   growth: {
