@@ -41,7 +41,6 @@ export class LoopTime {
   readonly #clock: Clock;
   /** By the client's address, each in the order in which they came; whose turn it is stands first. */
   readonly #putOff = new Map<string, Task[]>();
-  #waiting = 0;
   /** Addresses that have had their request of this turn since its time was over. */
   readonly #letThrough = new Set<string>();
   #isWatching = false;
@@ -56,7 +55,7 @@ export class LoopTime {
 
   /** How many wait for a later turn. */
   get waiting(): number {
-    return this.#waiting;
+    return [...this.#putOff.values()].reduce((sum, tasks) => sum + tasks.length, 0);
   }
 
   /**
@@ -100,7 +99,6 @@ export class LoopTime {
     const tasks = this.#putOff.get(address);
     if (tasks === undefined) this.#putOff.set(address, [task]);
     else tasks.push(task);
-    this.#waiting += 1;
     if (!this.#isWatching) this.#watch();
   }
 
@@ -117,7 +115,6 @@ export class LoopTime {
     const task = tasks.shift();
     this.#putOff.delete(address);
     if (tasks.length > 0) this.#putOff.set(address, tasks);
-    this.#waiting -= 1;
     return task;
   }
 
@@ -150,7 +147,7 @@ export class LoopTime {
     this.#isWatching = false;
     this.#letThrough.clear();
     if (!this.#hasCome) this.#turnMs = TURN_MS;
-    if (this.#waiting > 0 || this.#hasCome) this.#watch();
+    if (this.#putOff.size > 0 || this.#hasCome) this.#watch();
     this.#hasCome = false;
   }
 }
