@@ -1,5 +1,6 @@
 import { once } from "node:events";
 
+import { forEachParallel } from "../../../bench/loads/wire.ts";
 import { VALUE_BYTES_DEFAULT } from "../../../src/limits.ts";
 import { Connection, type Tally } from "../connection.ts";
 import { GARBAGE, GARBAGE_MIB, MIB, type Scenario } from "../scenario.ts";
@@ -13,24 +14,19 @@ const longerThanDeclared: Scenario = {
   expected: ["200", "400", "closed"],
   growth: { mebibytes: GARBAGE_MIB, why: GARBAGE },
   async run({ port, url, tally }) {
-    let next = 0;
     let few = 0;
-    const work = async (): Promise<void> => {
-      while (next < 2 * LONGER) {
-        const isGet = next % 2 === 0;
-        next += 1;
-        const connection = await Connection.open(port);
-        connection.onAnswer = (answer) => tally.addAnswer(answer);
-        const closed = once(connection.socket, "close");
-        const rest = isGet
-          ? "GET /more HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-          : "XX\0\r\n\r\n";
-        connection.send(`PUT /more HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi${rest}`);
-        await closed;
-        if (connection.answers < (isGet ? 2 : 1)) few += 1;
-      }
-    };
-    await Promise.all(Array.from({ length: LONGER_AT_A_TIME }, work));
+    await forEachParallel(2 * LONGER, LONGER_AT_A_TIME, async (index) => {
+      const isGet = index % 2 === 0;
+      const connection = await Connection.open(port);
+      connection.onAnswer = (answer) => tally.addAnswer(answer);
+      const closed = once(connection.socket, "close");
+      const rest = isGet
+        ? "GET /more HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        : "XX\0\r\n\r\n";
+      connection.send(`PUT /more HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi${rest}`);
+      await closed;
+      if (connection.answers < (isGet ? 2 : 1)) few += 1;
+    });
     const answer = await fetch(`${url}/more`);
     const { value, version } = (await answer.json()) as {
       readonly value: string;

@@ -1,3 +1,4 @@
+import { forEachParallel } from "../../../bench/loads/wire.ts";
 import { Connection, getText } from "../connection.ts";
 import { BAD_PATHS, MALFORMED } from "../malformed.ts";
 import { GARBAGE, GARBAGE_MIB, type Scenario } from "../scenario.ts";
@@ -28,19 +29,14 @@ const malformed: Scenario = {
   expected: ["400"],
   growth: { mebibytes: GARBAGE_MIB, why: GARBAGE },
   async run({ port, url, tally }) {
-    let next = 0;
     const wrong = new Set<string>();
-    const work = async (): Promise<void> => {
-      while (next < REQUESTS) {
-        const bytes = SHAPES[next % SHAPES.length];
-        next += 1;
-        if (bytes === undefined) continue;
-        const outcome = await sendOne(port, bytes);
-        tally.add(outcome);
-        if (outcome !== "400") wrong.add(`${outcome}: ${JSON.stringify(bytes.toString("latin1"))}`);
-      }
-    };
-    await Promise.all(Array.from({ length: PARALLEL }, work));
+    await forEachParallel(REQUESTS, PARALLEL, async (index) => {
+      const bytes = SHAPES[index % SHAPES.length];
+      if (bytes === undefined) return;
+      const outcome = await sendOne(port, bytes);
+      tally.add(outcome);
+      if (outcome !== "400") wrong.add(`${outcome}: ${JSON.stringify(bytes.toString("latin1"))}`);
+    });
     const failures = [...wrong];
     const { status } = await fetch(`${url}/smuggled`);
     if (status !== 404) failures.push(`a malformed request was served: ${status}`);

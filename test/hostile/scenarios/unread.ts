@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { forEachParallel } from "../../../bench/loads/wire.ts";
 import { HTTP_LIMITS_DEFAULT } from "../../../src/http/options.ts";
 import {
   closedLoop,
@@ -61,19 +62,14 @@ const behindWatch: Scenario = {
     why: `4 KiB for each of the requests, which become objects before they are dropped, and ${GARBAGE}`,
   },
   async run({ port, url, tally }) {
-    let left = BEHIND;
-    const work = async (): Promise<void> => {
-      while (left > 0) {
-        left -= 1;
-        const connection = await Connection.open(port);
-        const closed = once(connection.socket, "close");
-        connection.send(getText("/watched/watch") + getText("/a").repeat(500));
-        const kind = await Promise.race([closed.then(() => "closed"), sleep(5_000, "still open")]);
-        tally.add(kind);
-        connection.destroy();
-      }
-    };
-    await Promise.all(Array.from({ length: BEHIND_AT_A_TIME }, work));
+    await forEachParallel(BEHIND, BEHIND_AT_A_TIME, async () => {
+      const connection = await Connection.open(port);
+      const closed = once(connection.socket, "close");
+      connection.send(getText("/watched/watch") + getText("/a").repeat(500));
+      const kind = await Promise.race([closed.then(() => "closed"), sleep(5_000, "still open")]);
+      tally.add(kind);
+      connection.destroy();
+    });
     const { inFlight } = await readServer(url);
     return { notes: [`${inFlight} requests under way afterwards`] };
   },
