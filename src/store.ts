@@ -97,7 +97,7 @@ export interface StoreInfo {
   readonly writeLanes: number;
   /** How many batches of reads are worth having in flight. */
   readonly readLanes: number;
-  /** Which keys one transaction may change: any keys, keys that share a `{tag}`, or one key alone. */
+  /** What one transaction may span: any keys, only keys that share a `{tag}`, or a single key. */
   readonly transactions: "any-keys" | "one-tag" | "one-key";
   /** Whether `changes` is pushed, polled or not to be had. */
   readonly watch: "push" | "poll" | "none";

@@ -21,7 +21,7 @@ const WRITES = 30;
 const LEAVES = 4;
 /** A run is at rest where nobody was told anything for so many turns: no answer takes as long. */
 const REST_TURNS = 500;
-/** A run hangs that takes so many turns: several times as many as any has taken. */
+/** After this many turns a run is taken to hang; good ones have ended several times sooner. */
 const TURNS_MAX = 10_000;
 /** More than any timer of the engine waits. */
 const LONG_WHILE_MS = 60_000;

@@ -42,7 +42,7 @@ test("who writes into a value that a transaction read does not change the past",
   await store.close();
 });
 
-test("an imported entry stays in the feed as long as any other, however old it is", async () => {
+test("the feed keeps an imported entry as long as a new one, whatever its createdAt", async () => {
   const store = await openMemory();
   const key = keyOf("old");
   const imported = { incarnation: "elsewhere", version: 1, createdAt: 1_000 };
