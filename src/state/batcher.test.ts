@@ -73,6 +73,24 @@ test("what gathered meanwhile is sent before the last batch is answered", async 
   assert.equal(await second, "answer 2");
 });
 
+test("where two batches may be in flight, many items go in two halves, a turn apart", async () => {
+  const { batcher, batches, answer } = setUp({ concurrency: 2, queueItemsMax: 100 });
+  const sent = () => batches.map(({ items }) => items.length);
+  const all = Array.from({ length: 51 }, (_, item) => batcher.add(item, 1));
+  await turn();
+  assert.deepEqual(sent(), [26]);
+  await turn();
+  assert.deepEqual(sent(), [26, 25]);
+  const meanwhile = Array.from({ length: 48 }, (_, item) => batcher.add(item, 1));
+  answer(1);
+  while (batches.length < 3) await turn();
+  // The other half is still on its way, so that there is nothing to keep apart.
+  assert.deepEqual(sent(), [26, 25, 48]);
+  answer(0);
+  answer(2);
+  assert.equal((await Promise.all([...all, ...meanwhile])).length, 99);
+});
+
 test("a batch ends at its limits of items and bytes, and one item may be larger than that", async () => {
   const { batcher, batches, answer } = setUp({ batchItemsMax: () => 2 });
   const all = [batcher.add(1, 1), batcher.add(2, 999), batcher.add(3, 5000), batcher.add(4, 1)];

@@ -27,6 +27,9 @@ interface Waiting<Item, Result> {
   readonly reject: (error: unknown) => void;
 }
 
+/** With fewer items, what a batch costs of itself is more than what two halves gain. */
+const HALVED_ITEMS_MIN = 48;
+
 /** How often items are checked for their deadline, in milliseconds. */
 const DEADLINE_CHECK_MS = 50;
 
@@ -36,6 +39,11 @@ const DEADLINE_CHECK_MS = 50;
  * the end of the current turn of the event loop, so that requests which arrived together travel
  * together and a lone one waits for nothing. Every item is answered by its deadline, whatever its
  * batch does.
+ *
+ * Where two batches may be in flight and none is, many items go in two halves, a turn apart. As one
+ * they would be answered as one, their clients would ask again as one, and store and process would
+ * wait for each other by turns from then on; two halves stay apart, and each is served while the
+ * store works on the other.
  */
 export class Batcher<Item, Result> {
   readonly #options: BatcherOptions<Item, Result>;
@@ -92,12 +100,21 @@ export class Batcher<Item, Result> {
 
   #flush(): void {
     while (this.queued > 0 && this.#inFlight.size < this.#options.concurrency) {
-      void this.#send(this.#takeBatch());
+      if (this.#isHalved()) {
+        void this.#send(this.#takeBatch(Math.ceil(this.queued / 2)));
+        return this.#planFlush();
+      }
+      void this.#send(this.#takeBatch(this.queued));
     }
   }
 
-  #takeBatch(): readonly Waiting<Item, Result>[] {
-    const itemsMax = this.#options.batchItemsMax();
+  #isHalved(): boolean {
+    const canFollow = this.#options.concurrency > 1 && this.#inFlight.size === 0;
+    return canFollow && this.queued >= HALVED_ITEMS_MIN;
+  }
+
+  #takeBatch(wanted: number): readonly Waiting<Item, Result>[] {
+    const itemsMax = Math.min(wanted, this.#options.batchItemsMax());
     const start = this.#next;
     let end = start;
     let bytes = 0;
