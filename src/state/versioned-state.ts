@@ -178,11 +178,12 @@ export class VersionedState implements StateApi {
 
   async get(key: string, options?: { readonly at?: Moment }): Promise<Entry | undefined> {
     const select = options?.at === undefined ? "latest" : { asOf: checkMoment("at", options.at) };
-    return await this.#readEntry(checkKey(key), select);
+    return toEntry(await this.#readers.read({ key: checkKey(key), select, value: true }));
   }
 
   async getVersion(key: string, version: number): Promise<Entry | undefined> {
-    return await this.#readEntry(checkKey(key), { version: checkVersion("version", version) });
+    const select = { version: checkVersion("version", version) };
+    return toEntry(await this.#readers.read({ key: checkKey(key), select, value: true }));
   }
 
   async head(key: string, which?: Which): Promise<EntryInfo | undefined> {
@@ -215,11 +216,14 @@ export class VersionedState implements StateApi {
 
   async diff(key: string, options: DiffOptions): Promise<DiffAnswer | undefined> {
     const checked = checkKey(key);
-    const pair = await Promise.all([
-      this.#readEntry(checked, toSelect("from", options.from)),
-      this.#readEntry(checked, options.to === undefined ? "latest" : toSelect("to", options.to)),
-    ]);
-    const [from, to] = pair;
+    const selects: readonly Select[] = [
+      toSelect("from", options.from),
+      options.to === undefined ? "latest" : toSelect("to", options.to),
+    ];
+    const reads = await Promise.all(
+      selects.map((select) => this.#readers.read({ key: checked, select, value: true })),
+    );
+    const [from, to] = reads.map(toEntry);
     if (from === undefined || to === undefined) return undefined;
     return this.#differ.diff(key, [from, to], options);
   }
@@ -317,11 +321,11 @@ export class VersionedState implements StateApi {
     await Promise.all([this.#readers.idle(), this.#writers.idle()]);
     await this.store.close();
   }
+}
 
-  async #readEntry(key: Key, select: Select): Promise<Entry | undefined> {
-    const found = kept(await this.#readers.read({ key, select, value: true }));
-    return found && withValue(found);
-  }
+function toEntry(read: ReadResult): Entry | undefined {
+  const found = kept(read);
+  return found && withValue(found);
 }
 
 function withValue(found: StoredEntry): Entry {

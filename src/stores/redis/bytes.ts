@@ -111,6 +111,11 @@ export class ByteReader {
     return start;
   }
 
+  /** The byte that lies `offset` bytes ahead. */
+  peek(offset: number): number {
+    return this.#buffer.readUInt8(this.#position + offset);
+  }
+
   u8(): number {
     return this.#buffer.readUInt8(this.#advance(1));
   }

@@ -76,11 +76,28 @@ export function decodeInfo(head: Buffer, stored: Buffer, version: number): Entry
 
 /** Reads a head, and behind it the latest entry without its value. */
 export function readLatestInfo(reader: ByteReader): EntryInfo {
+  return readInfo(reader, readHead(reader, reader.u48()));
+}
+
+/**
+ * The same with its value, which shares the reader's memory; a large one is left undefined. Undefined
+ * for a version of 0, which stands for a key that does not exist.
+ */
+export function readLatest(reader: ByteReader): StoredEntry | undefined {
   const version = reader.u48();
+  if (version === 0) return undefined;
+  const ref = readHead(reader, version);
+  const isElsewhere = (reader.peek(TIME_BYTES) & LARGE) !== 0;
+  const info = readInfo(reader, ref);
+  return { ...info, value: isElsewhere ? undefined : reader.bytes(info.size) };
+}
+
+/** Reads a head from behind its version. */
+function readHead(reader: ByteReader, version: number): EntryRef {
   reader.skip(TIME_BYTES);
   const incarnation = reader.text(reader.u8());
   reader.skip(FIRST_VERSION_BYTES + String(version).length);
-  return readInfo(reader, { incarnation, version });
+  return { incarnation, version };
 }
 
 function readInfo(reader: ByteReader, { incarnation, version }: EntryRef): EntryInfo {

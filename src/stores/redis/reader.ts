@@ -7,8 +7,16 @@ import type {
   Select,
   StoredEntry,
 } from "../../store.ts";
+import { ByteReader } from "./bytes.ts";
 import { toList } from "./connection.ts";
-import { decodeInfo, incarnationIn, readItem, toBuffer, versionIn } from "./entry-codec.ts";
+import {
+  decodeInfo,
+  incarnationIn,
+  readItem,
+  readLatest,
+  toBuffer,
+  versionIn,
+} from "./entry-codec.ts";
 import type { Executor, ScriptCall } from "./executor.ts";
 import { KnownVersions } from "./known-versions.ts";
 import { partitionOf, type Partition, type PartitionNames } from "./schema.ts";
@@ -107,11 +115,15 @@ export class Reader {
     queries: readonly Query[],
     deadline: number,
   ): Promise<readonly ReadResult[]> {
-    const call = areAllLatest(queries)
-      ? { script: READ_LATEST_SCRIPT, keys: queries.map(({ key }) => names.key + key), args: [] }
-      : { script: READ_SCRIPT, ...encodeQueries(queries, names) };
-    const reply = await this.#executor.runScript({ slot, kind: "read", deadline }, call);
-    const elements = toList(reply).values();
+    const where = { slot, kind: "read", deadline } as const;
+    if (areAllLatest(queries)) {
+      const keys = queries.map(({ key }) => names.key + key);
+      const call = { script: READ_LATEST_SCRIPT, keys, args: [] };
+      const reader = new ByteReader(toBuffer(await this.#executor.runScript(where, call)));
+      return queries.map(() => readLatest(reader));
+    }
+    const call = { script: READ_SCRIPT, ...encodeQueries(queries, names) };
+    const elements = toList(await this.#executor.runScript(where, call)).values();
     return queries.map((query) => readItem(elements, query));
   }
 
