@@ -81,6 +81,8 @@ export interface StoreOptions {
   readonly timeoutMs: number;
   /** How long `open` retries a back end that is away, in milliseconds. */
   readonly connectTimeoutMs: number;
+  /** Spares copies: nobody writes into bytes that a call answered. */
+  readonly sharesBytes?: boolean;
 }
 
 /** What a store is and promises. Fixed once it is open. */

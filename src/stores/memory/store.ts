@@ -74,6 +74,7 @@ export async function open(url: string, options: StoreOptions): Promise<Store> {
 class MemoryStore implements Store {
   readonly info = INFO;
   readonly #clock: StoreOptions["clock"];
+  readonly #sharesBytes: boolean;
   readonly #logs = new Map<Key, Log>();
   /** Keys in order, for `keys`. */
   readonly #order = new BTree.default<Key, Log>(undefined, compareKeys);
@@ -83,6 +84,7 @@ class MemoryStore implements Store {
 
   constructor(options: StoreOptions) {
     this.#clock = options.clock;
+    this.#sharesBytes = options.sharesBytes === true;
   }
 
   async read(queries: readonly Query[]): Promise<readonly ReadResult[]> {
@@ -95,7 +97,13 @@ class MemoryStore implements Store {
     if (log === undefined) return undefined;
     const found = select === "latest" ? log.entries.at(-1) : findInLog(log, select);
     if (found === undefined || found === "trimmed") return found;
-    return value ? copyOf(found) : { ...found, value: undefined };
+    return value ? this.#toAnswer(found) : { ...found, value: undefined };
+  }
+
+  /** A caller who writes into a copy does not change the past. */
+  #toAnswer<Kept extends Entry | undefined>(entry: Kept): Kept {
+    if (entry === undefined || this.#sharesBytes) return entry;
+    return { ...entry, value: Buffer.from(entry.value) };
   }
 
   async commit(transactions: readonly Transaction[]): Promise<readonly Outcome[]> {
@@ -109,7 +117,9 @@ class MemoryStore implements Store {
   #commitOne(transaction: Transaction, heads: Heads): Outcome {
     const now = this.#clock.now();
     const { request } = transaction;
-    const reads = transaction.reads.map((key) => copyOf(this.#logs.get(key)?.entries.at(-1)));
+    const reads = transaction.reads.map((key) =>
+      this.#toAnswer(this.#logs.get(key)?.entries.at(-1)),
+    );
     const remembered = request && this.#requests.get(request.id);
     if (request !== undefined && remembered !== undefined && remembered.expiresAt > now) {
       if (remembered.fingerprint !== request.fingerprint) return { outcome: "request-reused" };
@@ -229,11 +239,6 @@ class MemoryStore implements Store {
   #assertOpen(): void {
     if (this.#closing.signal.aborted) throw closedError();
   }
-}
-
-/** A caller who writes into a copy does not change the past. */
-function copyOf<Kept extends Entry | undefined>(entry: Kept): Kept {
-  return entry && { ...entry, value: Buffer.from(entry.value) };
 }
 
 function findInLog(log: Log, select: Exclude<Select, "latest">): Entry | "trimmed" | undefined {
