@@ -69,7 +69,8 @@ export function send(
     response.end(body);
     return;
   }
-  // Corked, all pieces go in one system call.
+  // Corked, all pieces go in one system call; beside the headers, which are text, they would be copied.
+  response.flushHeaders();
   response.cork();
   let isSent = true;
   for (const piece of isWhole ? [body] : body) isSent = response.write(piece);

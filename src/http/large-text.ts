@@ -12,6 +12,10 @@ const PIECE_BYTES = 63 * 1024;
 const MASK = 0xc0;
 const CONTINUES = 0x80;
 
+/** What JSON has an escape for (RFC 8259, section 7): the usual ones first, then control characters. */
+const ESCAPED = [...'\n"\\'].map((character) => character.charCodeAt(0));
+for (let control = 0; control < 0x20; control += 1) ESCAPED.push(control);
+
 /** What stands between the quotes of a value in JSON, made piece by piece. */
 export class LargeText {
   readonly isText: boolean;
@@ -34,7 +38,11 @@ export class LargeText {
 
   #piece(start: number, end: number): Buffer {
     if (!this.isText) return Buffer.from(this.#bytes.toString("base64", start, end), "latin1");
-    const quoted = JSON.stringify(this.#bytes.toString("utf8", start, end));
+    const bytes = this.#bytes.subarray(start, end);
+    // Text without escapes is JSON as it stands; a mebibyte of copies would be as much garbage. To look
+    // for one byte after the other takes less time than to look at every byte in a loop.
+    if (!ESCAPED.some((byte) => bytes.includes(byte))) return bytes;
+    const quoted = JSON.stringify(bytes.toString("utf8"));
     return Buffer.from(quoted.slice(1, -1));
   }
 
