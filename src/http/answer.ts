@@ -69,8 +69,9 @@ export function send(
     response.end(body);
     return;
   }
-  // Corked, all pieces go in one system call; beside the headers, which are text, they would be copied.
-  response.flushHeaders();
+  // In one write with text, as the headers are, bytes would be copied.
+  if (typeof body !== "string") response.flushHeaders();
+  // Corked, all pieces go in one system call.
   response.cork();
   let isSent = true;
   for (const piece of isWhole ? [body] : body) isSent = response.write(piece);

@@ -21,6 +21,14 @@ test("text comes out as JSON would quote it, wherever it is cut", () => {
   }
 });
 
+test("text without escapes is not copied, and each piece decides for itself", () => {
+  const bytes = Buffer.from("x".repeat(100_000) + '"' + "x".repeat(100_000));
+  const large = new LargeText(bytes);
+  while (!large.step());
+  const shared = large.pieces.map((piece) => piece.buffer === bytes.buffer);
+  assert.deepEqual(shared, [true, false, true, true]);
+});
+
 test("bytes that are not text come out as one base64", () => {
   for (const size of [200_000, 200_001, 200_002]) {
     const bytes = Buffer.alloc(size, Buffer.from([0xff, 0x00, 0x80, 0x7f, 0xc3]));

@@ -12,7 +12,7 @@ const PIECE_BYTES = 63 * 1024;
 const MASK = 0xc0;
 const CONTINUES = 0x80;
 
-/** What JSON has an escape for (RFC 8259, section 7): a line's end, quote and backslash come first, as the usual ones. */
+/** What JSON has an escape for (RFC 8259, section 7); first the usual ones: line end, quote, backslash. */
 const ESCAPED = [0x0a, 0x22, 0x5c, ...Array.from({ length: 0x20 }, (_, control) => control)];
 
 /** What stands between the quotes of a value in JSON, made piece by piece. */
