@@ -22,7 +22,8 @@ test("text comes out as JSON would quote it, wherever it is cut", () => {
 });
 
 test("text without escapes is not copied, and each piece decides for itself", () => {
-  const bytes = Buffer.from("x".repeat(100_000) + '"' + "x".repeat(100_000));
+  const plain = "x".repeat(100_000);
+  const bytes = Buffer.from(`${plain}"${plain}`);
   const large = new LargeText(bytes);
   while (!large.step());
   const shared = large.pieces.map((piece) => piece.buffer === bytes.buffer);
