@@ -99,7 +99,10 @@ export interface StoreInfo {
   readonly writeLanes: number;
   /** How many batches of reads are worth having in flight. */
   readonly readLanes: number;
-  /** What one transaction may span: any keys, only keys that share a `{tag}`, or a single key. */
+  /**
+   * Which keys one transaction may name: any; several whose part in braces is the same, as `a` in
+   * `{a}x` and `{a}y`; or one alone.
+   */
   readonly transactions: "any-keys" | "one-tag" | "one-key";
   /** Whether `changes` is pushed, polled or not to be had. */
   readonly watch: "push" | "poll" | "none";
