@@ -62,7 +62,7 @@ export class Dispatcher {
     server.on("request", take);
     // Without a listener, node:http asks for every body before a route could refuse it.
     server.on("checkContinue", take);
-    server.on("connection", () => this.#context.loopTime.connected());
+    server.on("connection", (socket) => this.#context.loopTime.connected(socket));
     stopParsingWhereCut(server);
   }
 

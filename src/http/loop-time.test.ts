@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Socket } from "node:net";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 
@@ -122,7 +123,7 @@ test("while connections come, turns are shorter", async () => {
     clock.ms += 0.5;
     done += 1;
   };
-  loopTime.connected();
+  loopTime.connected(new Socket());
   for (let n = 0; n < 20; n += 1) arrive(loopTime, task);
   assert.equal(done, 1);
   await nextTurn();
@@ -143,7 +144,7 @@ test("what waits for a connection that is gone is not served", async () => {
       clock.ms += 1;
       served.push(number);
     });
-  loopTime.connected();
+  loopTime.connected(new Socket());
   take(1);
   take(2);
   take(3, true);

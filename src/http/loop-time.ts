@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
 import type { Clock } from "../telemetry/clock.ts";
+import { Crowds } from "./crowds.ts";
 import type { Run } from "./turns.ts";
 
 /** What requests that come in may take of one turn of the event loop, and those put off as much again. */
@@ -32,13 +33,15 @@ type Client = Pick<Socket, "remoteAddress">;
  *
  * Of what was put off, each address has one task run, and then each its next; and one that has nothing
  * put off has a request served in each turn, over or not. So a client waits for its own burst, and not
- * for that of another machine.
+ * for that of another machine. For the same reason the connections of an address that has many are
+ * read in turns, when a turn is over.
  *
  * The event loop takes in one new connection in each of its turns (libuv since 1.45,
  * https://github.com/libuv/libuv/pull/3696). So turns are shorter still while connections come.
  */
 export class LoopTime {
   readonly #clock: Clock;
+  readonly #crowds = new Crowds();
   /** By the client's address, each in the order in which they came; whose turn it is stands first. */
   readonly #putOff = new Map<string, Task[]>();
   /** Addresses that have had their request of this turn since its time was over. */
@@ -63,17 +66,29 @@ export class LoopTime {
    * most once in `TURN_MS`: whenever it is, the event loop does not sleep, and goes round once more.
    */
   get isOver(): boolean {
-    const passedMs = this.#clock.monotonic() - this.#watchedFrom;
-    if (this.#isWatching) return passedMs >= this.#turnMs;
-    if (passedMs >= TURN_MS) this.#watch();
-    return false;
+    return this.#look();
   }
 
+  readonly #look = (): boolean => {
+    const passedMs = this.#clock.monotonic() - this.#watchedFrom;
+    if (!this.#isWatching) {
+      if (passedMs >= TURN_MS) this.#watch();
+      return false;
+    }
+    if (passedMs < this.#turnMs) return false;
+    this.#crowds.pause();
+    return true;
+  };
+
   /** To be called for each new connection. */
-  connected(): void {
+  connected(connection: Socket): void {
     this.#hasCome = true;
     this.#turnMs = TURN_MS_OF_ARRIVALS;
     if (!this.#isWatching) this.#watch();
+    this.#crowds.add(connection);
+    // Where thousands of clients leave, nobody else may ask whether the turn is over.
+    connection.on("end", this.#look);
+    connection.on("close", this.#look);
   }
 
   /** Calls `run`: now, mostly. */
@@ -147,7 +162,8 @@ export class LoopTime {
     this.#isWatching = false;
     this.#letThrough.clear();
     if (!this.#hasCome) this.#turnMs = TURN_MS;
-    if (this.#putOff.size > 0 || this.#hasCome) this.#watch();
+    this.#crowds.resumeSome();
+    if (this.#putOff.size > 0 || this.#hasCome || this.#crowds.hasPaused) this.#watch();
     this.#hasCome = false;
   }
 }

@@ -42,7 +42,7 @@ test("connections are taken in while others are busy", async () => {
   };
   const loopTime = new LoopTime(systemClock);
   const server = createServer((request, response) => loopTime.take(request, response, serve));
-  server.on("connection", () => loopTime.connected());
+  server.on("connection", (socket) => loopTime.connected(socket));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
 

@@ -55,8 +55,9 @@ export class RawClient {
   #ended = false;
   #wake: () => void = () => {};
 
-  constructor(port: number) {
-    this.socket = connect(port, "127.0.0.1");
+  /** `localAddress`: another one of the loopback network is another machine's to the server. */
+  constructor(port: number, localAddress = "127.0.0.1") {
+    this.socket = connect({ host: "127.0.0.1", port, localAddress });
     this.socket.on("data", (chunk) => {
       this.#received = Buffer.concat([this.#received, chunk]);
       this.#wake();

@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+
+import { waitUntil } from "../servers/process.ts";
+import { RawClient, serve, type Served } from "./serve.ts";
+
+const CROWD = 300;
+const GET = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/** Those that are read again in a turn, and the few after which it is over. */
+const IN_A_TURN_MAX = 100;
+
+interface Clients {
+  /** Many connections of one address. */
+  readonly crowd: readonly RawClient[];
+  /** One of another. */
+  readonly other: RawClient;
+}
+
+/** Connects a crowd and another client; whatever the server hears of a connection costs it a millisecond. */
+async function connectTo(served: Served, onHeard: () => void = () => {}): Promise<Clients> {
+  const { server } = served.server.fastify;
+  const hear = (): void => {
+    const end = performance.now() + 1;
+    while (performance.now() < end);
+    onHeard();
+  };
+  let accepted = 0;
+  server.on("connection", (socket) => {
+    accepted += 1;
+    socket.prependListener("end", hear);
+  });
+  server.prependListener("request", hear);
+  const crowd = Array.from({ length: CROWD }, () => new RawClient(served.port));
+  const other = new RawClient(served.port, "127.0.0.2");
+  await waitUntil("all to be connected", () => accepted === CROWD + 1);
+  return { crowd, other };
+}
+
+/** The most that was counted in a turn of the event loop, until all of a crowd were. */
+async function mostInATurn(count: () => number): Promise<number> {
+  let before = 0;
+  let most = 0;
+  while (before < CROWD) {
+    await nextTurn();
+    most = Math.max(most, count() - before);
+    before = count();
+  }
+  return most;
+}
+
+test("of a crowd that asks at once, few are read in a turn", async () => {
+  await using served = await serve();
+  let heard = 0;
+  const { crowd } = await connectTo(served, () => (heard += 1));
+  for (const client of crowd) client.send(GET);
+  const most = await mostInATurn(() => heard);
+  assert.ok(most < IN_A_TURN_MAX, `${most} requests came in one turn`);
+  const answers = await Promise.all(crowd.map((client) => client.answer()));
+  assert.deepEqual(new Set(answers.map((answer) => answer?.status)), new Set([404]));
+});
+
+test("of a crowd that leaves at once, few are read in a turn", async () => {
+  await using served = await serve();
+  let heard = 0;
+  const { crowd } = await connectTo(served, () => (heard += 1));
+  for (const client of crowd) client.destroy();
+  const most = await mostInATurn(() => heard);
+  assert.ok(most < IN_A_TURN_MAX, `${most} connections ended in one turn`);
+});
+
+test("each of a crowd is served as often as the others, and another client in between", async () => {
+  await using served = await serve();
+  const { crowd, other } = await connectTo(served);
+  const counts = crowd.map(() => 0);
+  let isOver = false;
+  const asking = crowd.map(async (client, index) => {
+    while (!isOver) {
+      client.send(GET);
+      assert.equal((await client.answer())?.status, 404);
+      counts[index] = (counts[index] ?? 0) + 1;
+    }
+  });
+  while (counts.reduce((sum, count) => sum + count) < 10 * CROWD) {
+    other.send(GET);
+    assert.equal((await other.answer())?.status, 404);
+  }
+  isOver = true;
+  await Promise.all(asking);
+  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  assert.ok(most < 3 * least, `${least} to ${most} of each were served`);
+});
+
+test("bodies of a crowd that is read in turns arrive whole", async () => {
+  await using served = await serve();
+  const { crowd } = await connectTo(served);
+  const body = "x".repeat(300_000);
+  for (const [index, client] of crowd.entries()) {
+    client.send(
+      `PUT /${index} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+  }
+  const answers = await Promise.all(crowd.map((client) => client.answer()));
+  assert.deepEqual(new Set(answers.map((answer) => answer?.status)), new Set([200]));
+  for (const index of crowd.keys()) {
+    const { value } = (await served.state.get(`${index}`)) ?? {};
+    assert.equal(Buffer.from(value ?? []).toString(), body);
+  }
+});
