@@ -73,9 +73,7 @@ export class Dispatcher {
     const run: Run = (request, response) => {
       const exchange = new Exchange(request, response, context);
       const start = context.clock.monotonic();
-      const isAlwaysServed = route.isAlwaysServed === true;
-      const isRefused = context.load.isFull && !isAlwaysServed;
-      if (!isRefused && !isAlwaysServed) exchange.enter();
+      const isRefused = route.isAlwaysServed !== true && !exchange.enter();
       response.on("close", () => {
         exchange.end();
         const ms = context.clock.monotonic() - start;

@@ -42,6 +42,8 @@ export class Exchange {
   readonly server: ServerContext;
   #heldBytes = 0;
   #isUnderWay = false;
+  /** The address of whose kept places this one is. */
+  #keptFor: string | undefined;
   #isOver = false;
   #cut: (() => void) | undefined;
 
@@ -74,10 +76,20 @@ export class Exchange {
     this.server.load.heldBytes += bytes;
   }
 
-  /** Counts the exchange among the requests under way until it ends, or {@link leave} is called. */
-  enter(): void {
+  /**
+   * Counts the exchange among the requests under way until it ends, or {@link leave} is called. False
+   * where too many are under way.
+   */
+  enter(): boolean {
+    const { load } = this.server;
+    if (load.isCrowded) {
+      const { remoteAddress = "" } = this.request.socket;
+      if (!load.takeKept(remoteAddress)) return false;
+      this.#keptFor = remoteAddress;
+    }
     this.#isUnderWay = true;
-    this.server.load.inFlight += 1;
+    load.inFlight += 1;
+    return true;
   }
 
   /** For a watch, which stays open for hours and is bounded by a count of its own. */
@@ -85,6 +97,7 @@ export class Exchange {
     if (!this.#isUnderWay) return;
     this.#isUnderWay = false;
     this.server.load.inFlight -= 1;
+    if (this.#keptFor !== undefined) this.server.load.leaveKept(this.#keptFor);
   }
 
   /** Has `cut` called where the connection goes while the request is still arriving. */

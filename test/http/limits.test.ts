@@ -171,6 +171,37 @@ test("requests past the bound are answered 503 before their body is read", async
   second.destroy();
 });
 
+test("the last places are kept for clients of other addresses", async () => {
+  await using served = await serve({ limits: { inFlightMax: 40 } });
+  const clients: RawClient[] = [];
+  /** Begins requests until one is refused; answers how many were not. */
+  const fill = async (address: string): Promise<number> => {
+    for (let count = 0; ; count += 1) {
+      const client = new RawClient(served.port, address);
+      client.send(
+        "PUT /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
+      );
+      const answer = await client.answer();
+      if (answer?.status === 100) clients.push(client);
+      else {
+        assert.equal(answer?.status, 503);
+        client.destroy();
+        return count;
+      }
+    }
+  };
+  assert.equal(await fill("127.0.0.1"), 34);
+  assert.equal(await fill("127.0.0.2"), 4);
+  assert.equal(await fill("127.0.0.3"), 2);
+  assert.equal(await fill("127.0.0.4"), 0);
+  for (const client of clients) client.send("v");
+  const answers = await Promise.all(clients.map((client) => client.answer()));
+  assert.deepEqual(new Set(answers.map((answer) => answer?.status)), new Set([200]));
+  await waitUntil("room", async () => (await loadOf(served)).inFlight === 0);
+  assert.equal(await fill("127.0.0.4"), 34);
+  for (const client of clients) client.destroy();
+});
+
 test("a client that comes back too early waits to be refused again, and for nothing else", async () => {
   await using served = await serve({ limits: { inFlightMax: 1 } });
   const busy = await occupy(served);
