@@ -16,8 +16,8 @@ interface Crowd {
  * Reads the many connections of one address in turns. The event loop reads all that is readable when a
  * turn begins, and `node:http` makes requests of it, or finds that the client is gone: some 30 to 80 µs
  * for each connection, before anybody is asked. Of connections that are paused meanwhile it reads
- * nothing more in the same turn. So when a turn has taken its time, those of a crowd are paused, and
- * read again some at a time, in the order in which they were paused.
+ * nothing more in the same turn. So when a turn gets long, those of a crowd are paused, and read again
+ * some at a time, in the order in which they were paused.
  *
  * Without a client of another address nothing is paused: it would spare nobody.
  */
@@ -47,7 +47,7 @@ export class Crowds {
     });
   }
 
-  /** To be called when a turn has taken its time; does something once in a turn. */
+  /** To be called when a turn gets long; does something once in a turn. */
   pause(): void {
     if (this.#isPausing || this.#byAddress.size === 1) return;
     this.#isPausing = true;

@@ -11,6 +11,9 @@ const TURN_MS = 3;
 /** The same while connections come, as one turn takes in one of them. */
 const TURN_MS_OF_ARRIVALS = 0.5;
 
+/** Times its length after which a turn reads no more of crowds: to put off costs less, up to there. */
+const PAUSED_AFTER = 2;
+
 /** Tasks that are run before what follows from them; one by one, it shows in the rate of requests. */
 const AT_A_TIME = 4;
 
@@ -33,8 +36,8 @@ type Client = Pick<Socket, "remoteAddress">;
  *
  * Of what was put off, each address has one task run, and then each its next; and one that has nothing
  * put off has a request served in each turn, over or not. So a client waits for its own burst, and not
- * for that of another machine. For the same reason the connections of an address that has many are
- * read in turns, when a turn is over.
+ * for that of another machine. For the same reason, where requests come in for twice a turn's time,
+ * the connections of an address that has many are read in turns.
  *
  * The event loop takes in one new connection in each of its turns (libuv since 1.45,
  * https://github.com/libuv/libuv/pull/3696). So turns are shorter still while connections come.
@@ -76,7 +79,7 @@ export class LoopTime {
       return false;
     }
     if (passedMs < this.#turnMs) return false;
-    this.#crowds.pause();
+    if (passedMs >= PAUSED_AFTER * this.#turnMs) this.#crowds.pause();
     return true;
   };
 

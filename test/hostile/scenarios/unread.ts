@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { forEachParallel } from "../../../bench/loads/wire.ts";
+import { waitUntil } from "../../servers/process.ts";
 import { HTTP_LIMITS_DEFAULT } from "../../../src/http/options.ts";
 import {
   closedLoop,
@@ -99,6 +100,7 @@ const watchers: Scenario = {
     const unread = await openMany(port, WATCHERS_UNREAD, tally, { readsAnswers: false });
     for (const connection of unread) connection.send(getText("/busy/watch?values=true"));
     const [reader] = await openMany(port, 1, tally);
+    const watches = WATCHERS_IDLE + WATCHERS_UNREAD + 1;
     const seen = new Set<string>();
     let text = "";
     if (reader === undefined) throw new Error("no connection");
@@ -108,8 +110,8 @@ const watchers: Scenario = {
       text = text.slice(text.lastIndexOf("\n") + 1);
     };
     reader.send(getText("/busy/watch?values=true"));
-    await sleep(500);
-    const { watchers: open } = await readServer(url);
+    // An event that is written before a watch is open is none of its.
+    await waitUntil("the watches", async () => (await readServer(url)).watchers === watches);
     const startedAt = performance.now();
     for (let sent = 0; sent < EVENTS; sent += SLICE) {
       let left = SLICE;
@@ -124,7 +126,7 @@ const watchers: Scenario = {
     destroyAll([...idle, ...unread, reader]);
     return {
       notes: [
-        `${open} watches open, ${Math.round(EVENTS / seconds).toLocaleString("en")} PUTs/s`,
+        `${watches} watches open, ${Math.round(EVENTS / seconds).toLocaleString("en")} PUTs/s`,
         `the one that reads saw ${seen.size} of ${EVENTS}`,
       ],
       failures: seen.size === EVENTS ? [] : [`a reader saw ${seen.size} of ${EVENTS} events`],
