@@ -59,8 +59,8 @@ function perSecond(count: number, ms: number): string {
 }
 
 /** Of the server that is overloaded, instead of 10,000: the machine of a test has no 100,000 clients. */
-const IN_FLIGHT_MAX = 64;
-const BUSY = 40;
+const IN_FLIGHT_MAX = 100;
+const BUSY = 70;
 const OVERLOADED = 1_000;
 const LOAD_MS = 3_000;
 
@@ -116,7 +116,7 @@ async function probe(port: number): Promise<number> {
 async function overload(target: Target): Promise<Found> {
   const { port, tally } = target;
   const busy = { connections: BUSY, waitsWhenRefused: true };
-  const busyRate = await load(target, busy);
+  const busyBefore = await load(target, busy);
   const stop = new AbortController();
   const probes = probeRefusals(port, stop.signal);
   const connections = OVERLOADED;
@@ -124,18 +124,21 @@ async function overload(target: Target): Promise<Found> {
   const rudeRate = await load(target, { connections, waitsWhenRefused: false });
   stop.abort();
   const refusedUnread = await probes;
-  const rates = [busyRate, politeRate, rudeRate].map((rate) => perSecond(rate, 1_000));
+  // Once more, as other work on the machine comes and goes.
+  const busyAfter = await load(target, busy);
+  const busyRate = Math.min(busyBefore, busyAfter);
+  const rates = [busyBefore, politeRate, rudeRate, busyAfter].map((rate) => perSecond(rate, 1_000));
   return {
     notes: [
-      `${rates[0]} good answers/s with 40 under way, ${rates[1]} with 1,000 that come back after a ` +
-        `second, ${rates[2]} with 1,000 that come back at once`,
+      `${rates[0]} good answers/s with 70 under way, ${rates[1]} with 1,000 that come back after a ` +
+        `second, ${rates[2]} with 1,000 that come back at once, ${rates[3]} with 70 again`,
       `${refusedUnread} PUTs refused whose body was never sent`,
     ],
     failures: [
       ...[politeRate, rudeRate]
         .map((rate) => rate / busyRate)
         .filter((share) => share < 0.5)
-        .map((share) => `twenty times the load leaves ${share.toFixed(2)} of the rate`),
+        .map((share) => `ten times the load leaves ${share.toFixed(2)} of the rate`),
       ...(tally.of("503") === 0 ? ["nothing was refused"] : []),
       ...(refusedUnread === 0 ? ["no refusal came before the body"] : []),
     ],
@@ -147,8 +150,8 @@ const overloads: readonly Scenario[] = [undefined, "sqlite" as const].map((store
   ...(store === undefined ? {} : { store }),
   args: ["--max-in-flight", `${IN_FLIGHT_MAX}`],
   sent:
-    "PUTs to a server that takes 64 requests at a time: 40 under way for 3 s, then 1,000 for 6 s, of " +
-    "clients that wait for a second when refused, and then of clients that do not",
+    "PUTs to a server that takes 100 requests at a time: 70 under way for 3 s, then 1,000 of clients " +
+    "that wait for a second when refused, 1,000 of clients that do not, and 70 again, 3 s each",
   expected: ["200", "503"],
   growth: {
     mebibytes: 2 * GARBAGE_MIB,
