@@ -73,8 +73,7 @@ server does not answer a put and a get within a second afterwards, or its memory
 delays other clients fails nothing, as other work on the machine makes it too; it is told in six figures:
 
 - "before" and "during" are the p99 of a well-behaved client of the server that is attacked, of what it
-  was served and not of what was refused; "its longest" is the longest of those during the attack, whose
-  first and last moments, when thousands of connections open or close together, are the worst;
+  was served and not of what was refused; "its longest" is the longest of those during the attack;
 - "elsewhere" is that of another such client during the attack, whose server is a process of its own that
   nobody attacks: what the attackers and the other processes take of the processors is in it, and not what
   the attack does to a server. A run warns where "during" is more than twice the larger of the two others
