@@ -100,8 +100,8 @@ export interface StoreInfo {
   /** How many batches of reads are worth having in flight. */
   readonly readLanes: number;
   /**
-   * Which keys one transaction may name: any; several whose part in braces is the same, as `a` in
-   * `{a}x` and `{a}y`; or one alone.
+   * Which keys one transaction may name: all (`any-keys`), one (`one-key`), or those whose part in
+   * braces is the same, such as `{a}x` and `{a}y` (`one-tag`).
    */
   readonly transactions: "any-keys" | "one-tag" | "one-key";
   /** Whether `changes` is pushed, polled or not to be had. */

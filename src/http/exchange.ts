@@ -4,6 +4,7 @@ import type { StateApi } from "../api.ts";
 import type { StoreInfo } from "../store.ts";
 import type { Clock } from "../telemetry/clock.ts";
 import type { Log } from "../telemetry/log.ts";
+import { addressOf } from "./address.ts";
 import type { BodyPace } from "./body-pace.ts";
 import type { Load } from "./load.ts";
 import type { LoopTime } from "./loop-time.ts";
@@ -83,9 +84,9 @@ export class Exchange {
   enter(): boolean {
     const { load } = this.server;
     if (load.isCrowded) {
-      const { remoteAddress = "" } = this.request.socket;
-      if (!load.takeKept(remoteAddress)) return false;
-      this.#keptFor = remoteAddress;
+      const address = addressOf(this.request.socket);
+      if (!load.takeKept(address)) return false;
+      this.#keptFor = address;
     }
     this.#isUnderWay = true;
     load.inFlight += 1;

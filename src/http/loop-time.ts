@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
 import type { Clock } from "../telemetry/clock.ts";
+import { addressOf } from "./address.ts";
 import { Crowds } from "./crowds.ts";
 import type { Run } from "./turns.ts";
 
@@ -69,10 +70,6 @@ export class LoopTime {
    * most once in `TURN_MS`: whenever it is, the event loop does not sleep, and goes round once more.
    */
   get isOver(): boolean {
-    return this.#look();
-  }
-
-  readonly #look = (): boolean => {
     const passedMs = this.#clock.monotonic() - this.#watchedFrom;
     if (!this.#isWatching) {
       if (passedMs >= TURN_MS) this.#watch();
@@ -81,7 +78,7 @@ export class LoopTime {
     if (passedMs < this.#turnMs) return false;
     if (passedMs >= PAUSED_AFTER * this.#turnMs) this.#crowds.pause();
     return true;
-  };
+  }
 
   /** To be called for each new connection. */
   connected(connection: Socket): void {
@@ -90,8 +87,9 @@ export class LoopTime {
     if (!this.#isWatching) this.#watch();
     this.#crowds.add(connection);
     // Where thousands of clients leave, nobody else may ask whether the turn is over.
-    connection.on("end", this.#look);
-    connection.on("close", this.#look);
+    const look = (): boolean => this.isOver;
+    connection.on("end", look);
+    connection.on("close", look);
   }
 
   /** Calls `run`: now, mostly. */
@@ -169,9 +167,4 @@ export class LoopTime {
     if (this.#putOff.size > 0 || this.#hasCome || this.#crowds.hasPaused) this.#watch();
     this.#hasCome = false;
   }
-}
-
-/** A connection that is gone has none. */
-function addressOf({ remoteAddress = "" }: Client): string {
-  return remoteAddress;
 }

@@ -60,8 +60,6 @@ function perSecond(count: number, ms: number): string {
 
 /** Of the server that is overloaded, instead of 10,000: the machine of a test has no 100,000 clients. */
 const IN_FLIGHT_MAX = 100;
-const BUSY = 70;
-const OVERLOADED = 1_000;
 const LOAD_MS = 3_000;
 
 interface LoadPlan {
@@ -115,11 +113,11 @@ async function probe(port: number): Promise<number> {
 
 async function overload(target: Target): Promise<Found> {
   const { port, tally } = target;
-  const busy = { connections: BUSY, waitsWhenRefused: true };
+  const busy = { connections: 0.7 * IN_FLIGHT_MAX, waitsWhenRefused: true };
   const busyBefore = await load(target, busy);
   const stop = new AbortController();
   const probes = probeRefusals(port, stop.signal);
-  const connections = OVERLOADED;
+  const connections = 10 * IN_FLIGHT_MAX;
   const politeRate = await load(target, { connections, waitsWhenRefused: true });
   const rudeRate = await load(target, { connections, waitsWhenRefused: false });
   stop.abort();
