@@ -1,3 +1,4 @@
+import { Calls } from "../calls.ts";
 import { StateError } from "../errors.ts";
 import { asUnknown, failureOfAnswer, failureOfFetch, type Failure } from "./failure.ts";
 
@@ -46,7 +47,7 @@ export class Transport {
   readonly #base: string;
   readonly #options: TransportOptions;
   readonly #closing = new AbortController();
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #calls = new Calls();
 
   constructor(options: TransportOptions) {
     const url = URL.parse(options.url);
@@ -62,13 +63,7 @@ export class Transport {
   /** Sends a request and reads its answer. Throws a {@link StateError} for every status from 400. */
   async send(request: HttpRequest): Promise<HttpReply> {
     checkHeaders({ ...this.#options.headers, ...request.headers });
-    const call = this.#sendAndRepeat(request);
-    this.#underWay.add(call);
-    try {
-      return await call;
-    } finally {
-      this.#underWay.delete(call);
-    }
+    return this.#calls.run(() => this.#sendAndRepeat(request));
   }
 
   /**
@@ -94,7 +89,7 @@ export class Transport {
   /** Waits for calls under way, and ends streams. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await Promise.allSettled(this.#underWay);
+    await this.#calls.idle();
   }
 
   async #sendAndRepeat(request: HttpRequest): Promise<HttpReply> {

@@ -71,7 +71,7 @@ export class Crowds {
   /** To be called at the end of each turn in which some were paused, or still are. */
   resumeSome(): void {
     this.#isPausing = false;
-    this.#due.clear();
+    if (this.#due.size > 0) this.#due.clear();
     for (const [connection, crowd] of this.#paused) {
       if (this.#due.size === READ_EACH_TURN) return;
       this.#paused.delete(connection);

@@ -50,7 +50,11 @@ export function stopParsingWhereCut(server: Server): void {
     const { parser } = socket as Socket & { readonly parser?: Partial<Parser> | null };
     const onIncoming = parser?.onIncoming;
     if (parser === undefined || parser === null || onIncoming === undefined) return;
-    parser.onIncoming = (request, shouldKeepAlive) =>
-      socket.destroyed ? -1 : onIncoming(request, shouldKeepAlive);
+    parser.onIncoming = unlessCut(socket, onIncoming);
   });
+}
+
+function unlessCut(socket: Socket, onIncoming: Parser["onIncoming"]): Parser["onIncoming"] {
+  return (request, shouldKeepAlive) =>
+    socket.destroyed ? -1 : onIncoming(request, shouldKeepAlive);
 }

@@ -1,3 +1,4 @@
+import { Calls } from "../../calls.ts";
 import type { StateError } from "../../errors.ts";
 import type { Key } from "../../key.ts";
 import type {
@@ -66,7 +67,7 @@ class MongodbStore implements Store {
   readonly #keyReader: KeyReader;
   readonly #failures: FailureLog;
   readonly #closing = new AbortController();
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #calls = new Calls();
 
   constructor({ database, facts }: Connected, parsed: MongodbOptions, options: StoreOptions) {
     const { clock, log, timeoutMs } = options;
@@ -136,7 +137,7 @@ class MongodbStore implements Store {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await Promise.allSettled(this.#underWay);
+    await this.#calls.idle();
     const { timeoutMs } = this.#options;
     await settleWithin(timeoutMs, () => this.#database.client.close(true)).catch(() => {});
   }
@@ -183,18 +184,15 @@ class MongodbStore implements Store {
     note: (result: T) => void = () => this.#failures.succeeded(),
   ): Promise<T> {
     if (this.#closing.signal.aborted) throw closedError();
-    const running = run(new Deadline(this.#options.clock, this.#options.timeoutMs));
-    this.#underWay.add(running);
+    const deadline = new Deadline(this.#options.clock, this.#options.timeoutMs);
     try {
-      const result = await running;
+      const result = await this.#calls.run(() => run(deadline));
       note(result);
       return result;
     } catch (error) {
       const failure: StateError = classify(error, "no");
       this.#failures.failed(failure);
       throw failure;
-    } finally {
-      this.#underWay.delete(running);
     }
   }
 }

@@ -1,3 +1,4 @@
+import { Calls } from "../../calls.ts";
 import type { Applied } from "../../errors.ts";
 import type { Clock } from "../../telemetry/clock.ts";
 import { closedError } from "../shared/closed.ts";
@@ -32,7 +33,7 @@ export class Database {
   /** Learned from every step of housekeeping. */
   readonly pace = new SweepPace();
   readonly #closing = new AbortController();
-  readonly #calls = new Set<Promise<unknown>>();
+  readonly #calls = new Calls();
 
   constructor(options: DatabaseOptions) {
     this.options = options;
@@ -49,16 +50,12 @@ export class Database {
   async call<T>(work: (deadline: number) => Promise<T>): Promise<T> {
     this.assertOpen();
     const deadline = this.clock.monotonic() + this.options.timeoutMs;
-    const running = work(deadline);
-    this.#calls.add(running);
     try {
-      const result = await running;
+      const result = await this.#calls.run(() => work(deadline));
       this.options.failures.succeeded();
       return result;
     } catch (error) {
       throw this.fail(error, "no", deadline);
-    } finally {
-      this.#calls.delete(running);
     }
   }
 
@@ -106,7 +103,7 @@ export class Database {
   /** Waits for calls under way, then closes every connection. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await Promise.allSettled(this.#calls);
+    await this.#calls.idle();
     await Promise.all([this.options.readers.close(), this.options.writers.close()]);
   }
 }

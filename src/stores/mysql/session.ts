@@ -152,10 +152,11 @@ export class Session {
       const timer = setTimeout(() => {
         this.#end(new Error("the deadline passed"));
       }, remaining);
-      this.#rejectCurrent = (error) => {
+      const rejectThis = (error: Error): void => {
         clearTimeout(timer);
         reject(error);
       };
+      this.#rejectCurrent = rejectThis;
       start((error, result) => {
         clearTimeout(timer);
         this.#rejectCurrent = undefined;
