@@ -25,6 +25,12 @@ import { metricsOf } from "./traffic.ts";
 import { guardStalls } from "./stalls.ts";
 import { ROUTES } from "./routes/index.ts";
 
+/**
+ * Connections that the kernel holds until they are taken in, as far as it allows (`net.core.somaxconn`,
+ * 4,096 on Linux). Without room for it there, a client hears nothing and tries again after a second.
+ */
+const BACKLOG = 4_096;
+
 /** A server over one state. It does not own the state: close that after the server. */
 export interface HttpServer {
   /** For `inject` in tests, and for who embeds it. */
@@ -58,7 +64,7 @@ export async function createServer(
     fastify: app,
     async listen({ port, host = "127.0.0.1" }): Promise<AddressInfo> {
       // Not by Fastify, which opens a second server for "localhost", without the limits of this one.
-      app.server.listen({ port, host });
+      app.server.listen({ port, host, backlog: BACKLOG });
       await once(app.server, "listening");
       return app.server.address() as AddressInfo;
     },

@@ -7,6 +7,7 @@ import { Worker } from "node:worker_threads";
 
 import { systemClock } from "../../src/telemetry/clock.ts";
 import { LoopTime } from "../../src/http/loop-time.ts";
+import { serve } from "./serve.ts";
 
 const CONNECTIONS = 60;
 
@@ -28,11 +29,38 @@ const CLIENT = `
   }
 `;
 
+/** Opens all connections, and says so. */
+const OPENER = `
+  const { connect } = require("node:net");
+  const { workerData: { port, connected, count } } = require("node:worker_threads");
+  let open = 0;
+  for (let index = 0; index < count; index += 1) {
+    const socket = connect(port, "127.0.0.1", () => {
+      open += 1;
+      if (open < count) return;
+      Atomics.store(connected, 0, 1);
+      Atomics.notify(connected, 0);
+    });
+    socket.on("error", () => {});
+  }
+`;
+
+test("two thousand connections have room while the server is busy", async () => {
+  await using served = await serve();
+  const connected = new Int32Array(new SharedArrayBuffer(4));
+  const workerData = { port: served.port, connected, count: 2_000 };
+  const client = new Worker(OPENER, { eval: true, workerData });
+  // Nothing is taken in while this thread stands still: what has no room waits for ever.
+  const outcome = Atomics.wait(connected, 0, 0, 30_000);
+  await client.terminate();
+  assert.notEqual(outcome, "timed-out");
+});
+
 test("connections are taken in while others are busy", async () => {
   const heard = new Set<Socket>();
   let served = 0;
   let servedAtLast: number | undefined;
-  const serve: RequestListener = (request, response) => {
+  const answer: RequestListener = (request, response) => {
     const end = performance.now() + 2;
     while (performance.now() < end);
     served += 1;
@@ -41,7 +69,7 @@ test("connections are taken in while others are busy", async () => {
     response.end();
   };
   const loopTime = new LoopTime(systemClock);
-  const server = createServer((request, response) => loopTime.take(request, response, serve));
+  const server = createServer((request, response) => loopTime.take(request, response, answer));
   server.on("connection", (socket) => loopTime.connected(socket));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
