@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { open } from "../../index.ts";
+import { Differ } from "./diff.ts";
 
 test("a text diff is unified and names both versions", async () => {
   const state = await open("memory:");
@@ -99,6 +100,18 @@ test("JSON that is nested deeply costs no more than the deadline, however small 
     assert.ok(performance.now() - startedAt < 30_000, key);
   }
   await state.close();
+});
+
+test("a small pair that is not compared within 3 ms is left to a worker", async () => {
+  let ms = -1;
+  const clock = { now: () => 0, monotonic: () => (ms += 1) };
+  const toEntry = (core: string): never =>
+    ({ version: 1, value: Buffer.from(`${"[".repeat(8)}${core}${"]".repeat(8)}`) }) as never;
+  const differ = new Differ(60_000, clock);
+  const pair = [toEntry("1"), toEntry("2")] as const;
+  const { kind } = await differ.diff("k", pair, { from: { version: 1 }, format: "json-patch" });
+  assert.equal(kind, "json-patch");
+  assert.equal(ms, 4);
 });
 
 test("long arrays that have nothing in common are compared in bounded memory", async () => {

@@ -14,7 +14,7 @@ import { compare, type Compared, type CompareTask } from "./compare.ts";
 const INLINE_BYTES_MAX = 8 * 1024;
 
 /** How long an inline comparison may hold up the event loop, in milliseconds. */
-const INLINE_TIMEOUT_MS = 20;
+const INLINE_TIMEOUT_MS = 3;
 
 /** Memory of one such thread; a JSON comparison of long arrays takes the product of their lengths. */
 const WORKER_MEBIBYTES_MAX = 256;
