@@ -80,12 +80,11 @@ delays other clients fails nothing, as other work on the machine makes it too; i
   and ${P99_MARGIN_MS} ms.
 - "turns" are those of the event loop of the server that is attacked, by the processor time of its thread: 99
   of 100 requests that come at any moment wait no longer than the p99 for the turn under way, as far as it
-  is up to the server. On a processor of its own it is what the attack adds to a request; two turns may pass
-  before it is answered.
+  is up to the server. Two turns may pass before a request is answered.
 
-The attackers, both clients and both servers are processes of their own. The attacked server has one
-processor to itself; the others share a second one, and the attackers yield to all that is not theirs there
-(\`taskset\`, \`nice\`).
+The attackers, both clients and both servers are processes of their own. The attackers, the clients and the
+server that nobody attacks share one of the two processors, and the attackers yield to all that is not theirs
+there (\`taskset\`, \`nice\`). The attacked server may use both, for V8 collects garbage in further threads.
 
 What the bound adds to the memory before:
 

@@ -5,12 +5,12 @@ import { VALUE_BYTES_DEFAULT } from "../../../src/limits.ts";
 import { Connection, type Tally } from "../connection.ts";
 import { GARBAGE, GARBAGE_MIB, MIB, type Scenario } from "../scenario.ts";
 
-const LONGER = 5_000;
+const LONGER = 10_000;
 const LONGER_AT_A_TIME = 100;
 
 const longerThanDeclared: Scenario = {
   name: "bodies longer than they say",
-  sent: "5,000 PUTs of 2 bytes with a GET behind them, 5,000 with rubbish behind them, 100 at a time",
+  sent: "10,000 PUTs of 2 bytes with a GET behind them, 10,000 with rubbish behind them, 100 at a time",
   expected: ["200", "400", "closed"],
   growth: { mebibytes: GARBAGE_MIB, why: GARBAGE },
   async run({ port, url, tally }) {
