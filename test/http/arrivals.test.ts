@@ -11,36 +11,21 @@ import { serve } from "./serve.ts";
 
 const CONNECTIONS = 60;
 
-/** Opens all connections, says so, and from then on asks again on each whenever it is answered. */
+/** Opens all connections and says so; one that asks does so again on each whenever it is answered. */
 const CLIENT = `
   const { connect } = require("node:net");
-  const { workerData: { port, connected, count } } = require("node:worker_threads");
+  const { workerData: { port, connected, count, asks } } = require("node:worker_threads");
   const request = "GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n";
   let open = 0;
+  const isOpen = () => {
+    open += 1;
+    if (open < count) return;
+    Atomics.store(connected, 0, 1);
+    Atomics.notify(connected, 0);
+  };
   for (let index = 0; index < count; index += 1) {
-    const socket = connect(port, "127.0.0.1", () => socket.write(request, () => {
-      open += 1;
-      if (open < count) return;
-      Atomics.store(connected, 0, 1);
-      Atomics.notify(connected, 0);
-    }));
-    socket.on("data", () => socket.write(request));
-    socket.on("error", () => {});
-  }
-`;
-
-/** Opens all connections, and says so. */
-const OPENER = `
-  const { connect } = require("node:net");
-  const { workerData: { port, connected, count } } = require("node:worker_threads");
-  let open = 0;
-  for (let index = 0; index < count; index += 1) {
-    const socket = connect(port, "127.0.0.1", () => {
-      open += 1;
-      if (open < count) return;
-      Atomics.store(connected, 0, 1);
-      Atomics.notify(connected, 0);
-    });
+    const socket = connect(port, "127.0.0.1", asks ? () => socket.write(request, isOpen) : isOpen);
+    if (asks) socket.on("data", () => socket.write(request));
     socket.on("error", () => {});
   }
 `;
@@ -48,8 +33,8 @@ const OPENER = `
 test("two thousand connections have room while the server is busy", async () => {
   await using served = await serve();
   const connected = new Int32Array(new SharedArrayBuffer(4));
-  const workerData = { port: served.port, connected, count: 2_000 };
-  const client = new Worker(OPENER, { eval: true, workerData });
+  const workerData = { port: served.port, connected, count: 2_000, asks: false };
+  const client = new Worker(CLIENT, { eval: true, workerData });
   // Nothing is taken in while this thread stands still: what has no room waits for ever.
   const outcome = Atomics.wait(connected, 0, 0, 30_000);
   await client.terminate();
@@ -76,7 +61,7 @@ test("connections are taken in while others are busy", async () => {
 
   const { port } = server.address() as AddressInfo;
   const connected = new Int32Array(new SharedArrayBuffer(4));
-  const workerData = { port, connected, count: CONNECTIONS };
+  const workerData = { port, connected, count: CONNECTIONS, asks: true };
   const client = new Worker(CLIENT, { eval: true, workerData });
   // This thread stands still until all have connected and asked: none has been taken in by then.
   Atomics.wait(connected, 0, 0);
