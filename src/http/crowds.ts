@@ -6,7 +6,7 @@ import { addressOf } from "./address.ts";
 const CROWD_MIN = 100;
 
 /** Connections that are paused here and read again in each turn of the event loop. */
-const READ_EACH_TURN = 64;
+const READ_EACH_TURN = 16;
 
 interface Crowd {
   size: number;

@@ -39,13 +39,16 @@ const OVER = new Error("The watch is over.");
 /** Heartbeats that a reader may be stuck for before it is cut off. */
 const STUCK_MAX = 2;
 
-/** Heartbeats between two looks at whether the turn is over: some 15 µs each. */
-const BEATS_AT_A_TIME = 32;
+/** Heartbeats of one step: some 15 µs each, and 100 to let go of a reader. */
+const BEATS_AT_A_TIME = 8;
 
 /**
  * All watches of one server. A stream waits for its reader before it takes the next event, so it
  * holds at most one event beyond what the socket takes; the state bounds what waits behind it. One
  * timer serves all: thousands of idle watches must cost little.
+ *
+ * What follows a head is written to the socket: `response.write` would leave it to the end of the tick,
+ * where nobody asks any more whether the turn is over.
  */
 export class EventStreams {
   readonly #limits: HttpLimits;
@@ -90,7 +93,8 @@ export class EventStreams {
         this.#remove(stream);
         throw error;
       }
-      if (!controller.signal.aborted) exchange.server.log.warn({ err: error }, "a watch failed");
+      const isLeft = controller.signal.aborted || stream.socket.destroyed;
+      if (!isLeft) exchange.server.log.warn({ err: error }, "a watch failed");
     }
     response.end();
     return undefined;
@@ -106,18 +110,18 @@ export class EventStreams {
   }
 
   async #pump(stream: Stream, events: AsyncIterable<WatchEvent>): Promise<void> {
-    const { response, controller } = stream;
+    const { socket, response, controller } = stream;
     for await (const event of events) {
+      // One change may be for thousands of readers, and one reader a thousand changes behind.
+      if (this.#loopTime.isOver) await this.#loopTime.pass(socket);
       if (response.destroyed) return;
       begin(response);
       if (response.writableEnded) return;
-      if (!response.write(this.#render(event))) {
-        await once(response, "drain", { signal: controller.signal });
+      if (!socket.write(this.#render(event))) {
+        await once(socket, "drain", { signal: controller.signal });
         stream.stuck = 0;
       }
       if (event.type === "too-slow") return;
-      // One change may be for thousands of readers.
-      if (this.#loopTime.isOver) await this.#loopTime.pass(stream.socket);
     }
   }
 
@@ -153,21 +157,20 @@ export class EventStreams {
     for (const stream of this.#streams) {
       beat(stream);
       count += 1;
-      if (count % BEATS_AT_A_TIME > 0 || !this.#loopTime.isOver) continue;
-      await this.#loopTime.pass(stream.socket);
+      if (count % BEATS_AT_A_TIME === 0) await this.#loopTime.pass(stream.socket);
     }
   }
 }
 
 /** A heartbeat: a sign of life to who reads, and the end for who does not. */
 function beat(stream: Stream): void {
-  const { response } = stream;
+  const { socket, response } = stream;
   if (response.writableEnded) {
     // Whoever did not read even the last event since the beat before is gone, or means harm.
     response.destroy();
-  } else if (!response.writableNeedDrain) {
+  } else if (!socket.writableNeedDrain) {
     begin(response);
-    response.write(": \n\n");
+    socket.write(": \n\n");
   } else {
     stream.stuck += 1;
     if (stream.stuck === STUCK_MAX) response.end(TOO_SLOW);

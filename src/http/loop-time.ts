@@ -87,9 +87,8 @@ export class LoopTime {
     if (!this.#isWatching) this.#watch();
     this.#crowds.add(connection);
     // Where thousands of clients leave, nobody else may ask whether the turn is over.
-    const look = (): boolean => this.isOver;
-    connection.on("end", look);
-    connection.on("close", look);
+    connection.on("end", this.#look);
+    connection.on("close", this.#look);
   }
 
   /** Calls `run`: now, mostly. */
@@ -139,6 +138,8 @@ export class LoopTime {
     this.#watchedFrom = this.#clock.monotonic();
     setImmediate(this.#begin);
   }
+
+  readonly #look = (): boolean => this.isOver;
 
   readonly #begin = (): void => {
     this.#until = this.#clock.monotonic() + this.#turnMs;

@@ -9,7 +9,7 @@ const CROWD = 300;
 const GET = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /** Those that are read again in a turn, and the few after which it is over. */
-const IN_A_TURN_MAX = 100;
+const IN_A_TURN_MAX = 40;
 
 interface Clients {
   /** Many connections of one address. */

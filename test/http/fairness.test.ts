@@ -81,6 +81,84 @@ test("large values come as they were put, as JSON and as they are", async () => 
   assert.equal(await (await fetch(`${served.url}/text?raw`)).text(), text);
 });
 
+/** Calls `onWrite` for all that is written to a server's connections, once it takes a millisecond each. */
+function slowWrites(served: Served, onWrite: () => void): void {
+  served.server.fastify.server.on("connection", (socket: Socket) => {
+    const write = socket._write.bind(socket);
+    const writev = socket._writev?.bind(socket);
+    const takeTime = (): void => {
+      const end = performance.now() + 1;
+      while (performance.now() < end);
+      onWrite();
+    };
+    socket._write = (...args) => {
+      takeTime();
+      write(...args);
+    };
+    socket._writev = (...args) => {
+      takeTime();
+      writev?.(...args);
+    };
+  });
+}
+
+/** The most that `count` grows by in a turn of the event loop, until it has grown to `all`. */
+async function mostInATurn(count: () => number, all: number): Promise<number> {
+  let before = count();
+  let most = 0;
+  while (before < all) {
+    await nextTurn();
+    most = Math.max(most, count() - before);
+    before = count();
+  }
+  return most;
+}
+
+test("of the watches of a key, few are told of a change in each turn of the event loop", async () => {
+  await using served = await serve();
+  let written = 0;
+  slowWrites(served, () => (written += 1));
+  const watchers = Array.from({ length: 100 }, () => new RawClient(served.port));
+  for (const client of watchers) client.send("GET /a/watch HTTP/1.1\r\nHost: x\r\n\r\n");
+  const seen = (event: string): boolean =>
+    watchers.every(({ received }) => received.includes(`event: ${event}`));
+  await waitUntil("the watches", () => seen("caught-up"));
+  written = 0;
+  await served.state.put("a", "x");
+  const most = await mostInATurn(() => written, watchers.length);
+  assert.ok(most < 20, `${most} were told in one turn`);
+  await waitUntil("all to be told", () => seen("put"));
+});
+
+test("few heartbeats are sent in each turn of the event loop", async () => {
+  await using served = await serve({ limits: { heartbeatMs: 500 } });
+  let written = 0;
+  slowWrites(served, () => (written += 1));
+  const watchers = Array.from({ length: 100 }, () => new RawClient(served.port));
+  for (const client of watchers) client.send("GET /a/watch HTTP/1.1\r\nHost: x\r\n\r\n");
+  await waitUntil("the watches", () =>
+    watchers.every(({ received }) => received.includes("event: caught-up")),
+  );
+  written = 0;
+  const most = await mostInATurn(() => written, watchers.length);
+  assert.ok(most < 20, `${most} were sent in one turn`);
+});
+
+test("that the client of a watch leaves is no failure, however much is still to be sent", async () => {
+  const failures: unknown[] = [];
+  const note = (fields: object): void => void failures.push(fields);
+  await using served = await serve({ log: { ...silentLog, warn: note, error: note } });
+  const client = new RawClient(served.port);
+  await once(client.socket, "connect");
+  client.socket.pause();
+  client.send("GET /-/watch?values=true HTTP/1.1\r\nHost: x\r\n\r\n");
+  await waitUntil("it to watch", () => served.state.stats.watchers === 1);
+  for (let n = 0; n < 30; n += 1) await served.state.put("k", "x".repeat(1_000_000));
+  client.socket.resetAndDestroy();
+  await waitUntil("the watch to be gone", () => served.state.stats.watchers === 0);
+  assert.deepEqual(failures, []);
+});
+
 test("five hundred connections whose time is up at once are all told", async () => {
   const limits = { headersTimeoutMs: 100, requestTimeoutMs: 200, connectionsCheckMs: 1_000 };
   await using served = await serve({ limits });
