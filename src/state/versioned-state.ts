@@ -1,5 +1,3 @@
-import { setMaxListeners } from "node:events";
-
 import type {
   DeleteAnswer,
   DeleteOptions,
@@ -109,7 +107,6 @@ export class VersionedState implements StateApi {
   readonly #watch: WatchParts;
   readonly #retention: Retention;
   readonly #housekeeping: Housekeeping;
-  readonly #closing = new AbortController();
   readonly #shares: boolean;
 
   constructor(store: Store, options: StateOptions) {
@@ -129,8 +126,6 @@ export class VersionedState implements StateApi {
       feedRetentionMs,
       monotonic: () => clock.monotonic(),
     });
-    // One listener for each watcher, of which there may be thousands.
-    setMaxListeners(0, this.#closing.signal);
   }
 
   get stats(): StateStats {
@@ -302,21 +297,15 @@ export class VersionedState implements StateApi {
 
   watch(key: string, options: WatchOptions = {}): AsyncIterable<WatchEvent> {
     const watch = new KeyWatch(this.#watch, this.#readers, checkKey(key), options);
-    return watch.events(this.#watchSignal(options.signal));
+    return watch.events(options.signal);
   }
 
   watchPrefix(options: WatchPrefixOptions): AsyncIterable<WatchEvent> {
-    return watchPrefix(this.#watch, options, this.#watchSignal(options.signal));
-  }
-
-  #watchSignal(signal: AbortSignal | undefined): AbortSignal {
-    const closing = this.#closing.signal;
-    return signal === undefined ? closing : AbortSignal.any([signal, closing]);
+    return watchPrefix(this.#watch, options);
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
-    this.#watch.hub.stop();
+    this.#watch.hub.close();
     await this.#housekeeping.stop();
     await Promise.all([this.#readers.idle(), this.#writers.idle()]);
     await this.store.close();

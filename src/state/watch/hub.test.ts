@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 
 import type { WatchEvent } from "../../api.ts";
 import { SharedMemory } from "../../../test/conformance/broken/shared-memory.ts";
@@ -74,6 +75,31 @@ async function expireFeed(state: VersionedState, held: HeldFeed): Promise<void> 
   await state.store.maintain({ feedRetentionMs: -60_000 });
   held.release();
 }
+
+test("of the readers of a change, few are woken in each turn of the event loop", async () => {
+  const state = await open("memory:");
+  const watches = Array.from({ length: 200 }, (_, index) => {
+    const watch = index % 2 === 0 ? state.watch("k") : state.watchPrefix({ prefix: "" });
+    return watch[Symbol.asyncIterator]();
+  });
+  await Promise.all(watches.map((events) => take(events, 1)));
+  let told = 0;
+  const all = watches.map(async (events) => {
+    await take(events, 1);
+    told += 1;
+  });
+  await state.put("k", "x");
+  let before = told;
+  let most = 0;
+  while (told < watches.length) {
+    await nextTurn();
+    most = Math.max(most, told - before);
+    before = told;
+  }
+  assert.ok(most <= 64, `${most} were woken in one turn`);
+  await Promise.all(all);
+  await state.close();
+});
 
 test("a prefix watch resumes from any of its ids without missing or repeating", async () => {
   const state = await open("memory:");

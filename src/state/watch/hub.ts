@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { setImmediate as nextTurn } from "node:timers/promises";
 
 import type { Key } from "../../key.ts";
@@ -15,6 +16,15 @@ const LINGER_MS = 10_000;
 /** Keys whose last version is remembered for the check that none was missed. */
 const CHECKED_KEYS_MAX = 10_000;
 
+/** Readers woken in a turn of the event loop: thousands may wait for one change. */
+const WOKEN_AT_A_TIME = 32;
+
+/** A reader's place for the changes of a key. */
+export interface KeyPlace {
+  readonly subscriber: Subscriber;
+  readonly leave: () => void;
+}
+
 interface PrefixSubscription {
   readonly prefix: string;
   readonly subscriber: Subscriber;
@@ -23,13 +33,11 @@ interface PrefixSubscription {
 }
 
 /** A reader's place in the feed of a prefix. */
-export interface PrefixPlace {
-  readonly subscriber: Subscriber;
+export interface PrefixPlace extends KeyPlace {
   /** What the reader has missed, up to now. */
   readonly missed: readonly FeedEvent[];
   /** The cursor after `missed`. */
   readonly cursor: Cursor;
-  readonly leave: () => void;
 }
 
 /**
@@ -55,10 +63,23 @@ export class Hub {
   #nextLook: Promise<Cursor> | undefined;
   #lastLook: Promise<unknown> = Promise.resolve();
   #looking = new AbortController();
+  readonly #closing = new AbortController();
 
   constructor(store: Store, log: Log) {
     this.#store = store;
     this.#log = log;
+    // Where there is no feed, each reader listens to it.
+    setMaxListeners(0, this.#closing.signal);
+  }
+
+  get isClosed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  /** A signal that aborts when `signal` does, or this is closed. Places, which do the same, cost less. */
+  untilClosed(signal: AbortSignal | undefined): AbortSignal {
+    const closing = this.#closing.signal;
+    return signal === undefined ? closing : AbortSignal.any([signal, closing]);
   }
 
   /** Changes that a feed should have brought and did not. Versions are dense, so this must stay 0. */
@@ -88,6 +109,7 @@ export class Hub {
   }
 
   async #startOnce(): Promise<void> {
+    if (this.isClosed) return;
     if (this.#running === undefined) {
       const { promise: started, resolve, reject } = Promise.withResolvers<void>();
       const stop = new AbortController();
@@ -102,7 +124,13 @@ export class Hub {
     await this.#running.started;
   }
 
-  stop(): void {
+  close(): void {
+    this.#closing.abort();
+    for (const subscriber of this.#subscribers()) subscriber.abort();
+    this.#stop();
+  }
+
+  #stop(): void {
     clearTimeout(this.#linger);
     this.#running?.stop.abort();
     this.#running = undefined;
@@ -112,21 +140,9 @@ export class Hub {
 
   /**
    * Where the feed of the back end ends, which this process's follower may not have reached yet: at or
-   * after all that was acknowledged before the call. Undefined once `signal` has aborted.
+   * after all that was acknowledged before the call.
    */
-  async present(signal: AbortSignal): Promise<Cursor | undefined> {
-    const { promise: aborted, resolve } = Promise.withResolvers<undefined>();
-    const onAbort = (): void => resolve(undefined);
-    signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) onAbort();
-    try {
-      return await Promise.race([this.#look(), aborted]);
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
-  }
-
-  #look(): Promise<Cursor> {
+  present(): Promise<Cursor> {
     if (this.#nextLook !== undefined) return this.#nextLook;
     const look = this.#lastLook.then(() => {
       this.#nextLook = undefined;
@@ -143,13 +159,25 @@ export class Hub {
     return this.#cursor;
   }
 
-  subscribeKey(key: Key): { readonly subscriber: Subscriber; readonly leave: () => void } {
-    const subscriber = new Subscriber();
+  subscribeKey(key: Key, signal: AbortSignal | undefined): KeyPlace {
     const subscribers = this.#byKey.get(key) ?? new Set();
-    this.#byKey.set(key, subscribers.add(subscriber));
-    const leave = (): void => {
+    const { subscriber, leave } = this.#newPlace(signal, () => {
       subscribers.delete(subscriber);
       if (subscribers.size === 0 && this.#byKey.get(key) === subscribers) this.#byKey.delete(key);
+    });
+    this.#byKey.set(key, subscribers.add(subscriber));
+    return { subscriber, leave };
+  }
+
+  /** A place until `signal` or the hub itself ends it; `remove` is called when it is left. */
+  #newPlace(signal: AbortSignal | undefined, remove: () => void): KeyPlace {
+    const subscriber = new Subscriber();
+    const abort = (): void => subscriber.abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    if (signal?.aborted === true || this.isClosed) abort();
+    const leave = (): void => {
+      signal?.removeEventListener("abort", abort);
+      remove();
       this.#lingerIfUnused();
     };
     return { subscriber, leave };
@@ -172,19 +200,20 @@ export class Hub {
    * Subscribes from a cursor on, or from now on. Undefined where the ring does not reach back to
    * `after`, or the feed is not followed now: the caller then reads the feed itself, and asks again.
    */
-  subscribePrefix(prefix: string, after: Cursor | undefined): PrefixPlace | undefined {
+  subscribePrefix(
+    prefix: string,
+    after: Cursor | undefined,
+    signal: AbortSignal | undefined,
+  ): PrefixPlace | undefined {
     if (this.#running === undefined) return undefined;
     if (after !== undefined && !hasReached(after, this.#ringStart)) return undefined;
     const missed = after === undefined ? [] : this.#since(prefix, after);
     const cursor = after === undefined ? this.#cursor : laterOf(this.#cursor, after);
     const ahead = hasReached(this.#cursor, cursor) ? undefined : cursor;
-    const subscription: PrefixSubscription = { prefix, subscriber: new Subscriber(), ahead };
+    const place = this.#newPlace(signal, () => this.#byPrefix.delete(subscription));
+    const subscription: PrefixSubscription = { prefix, subscriber: place.subscriber, ahead };
     this.#byPrefix.add(subscription);
-    const leave = (): void => {
-      this.#byPrefix.delete(subscription);
-      this.#lingerIfUnused();
-    };
-    return { subscriber: subscription.subscriber, missed, cursor, leave };
+    return { ...place, missed, cursor };
   }
 
   /** The ring's changes of a prefix after a cursor. */
@@ -207,7 +236,7 @@ export class Hub {
     if (!this.#isUnused() || this.#running === undefined) return;
     clearTimeout(this.#linger);
     // Somebody may have come meanwhile.
-    this.#linger = setTimeout(() => this.#isUnused() && this.stop(), LINGER_MS).unref();
+    this.#linger = setTimeout(() => this.#isUnused() && this.#stop(), LINGER_MS).unref();
   }
 
   async #follow(signal: AbortSignal, onStarted: () => void): Promise<void> {
@@ -216,9 +245,10 @@ export class Hub {
       if (signal.aborted) return;
       if (isFirst) this.#begin(batch);
       isFirst = false;
-      for (const change of batch.changes) this.#deliver(change);
+      const called = batch.changes.flatMap((change) => this.#deliver(change));
       this.#cursor = laterOf(this.#cursor, batch.cursor);
       onStarted();
+      await wakeAll(called);
       // Lets readers run between two batches of a feed that never pauses.
       await nextTurn();
     }
@@ -234,7 +264,8 @@ export class Hub {
     this.#lastSeen.clear();
   }
 
-  #deliver(change: Change): void {
+  /** Answers whom to wake. */
+  #deliver(change: Change): Subscriber[] {
     this.#check(change);
     this.#cursor = this.#cursor.with(change.partition, change.position);
     this.#ring.push(change);
@@ -242,22 +273,29 @@ export class Hub {
     // Made once for all readers of prefixes, of which there may be thousands.
     const id = this.#byPrefix.size > 0 ? encodeCursor(this.#cursor) : "";
     const event = { change, id };
-    for (const subscriber of this.#byKey.get(change.key) ?? []) subscriber.push(event);
-    for (const subscription of this.#byPrefix) this.#deliverToPrefix(subscription, event);
+    const called: Subscriber[] = [];
+    for (const subscriber of this.#byKey.get(change.key) ?? []) {
+      if (subscriber.push(event)) called.push(subscriber);
+    }
+    for (const subscription of this.#byPrefix) {
+      const own = this.#eventFor(subscription, event);
+      if (own !== undefined && subscription.subscriber.push(own)) {
+        called.push(subscription.subscriber);
+      }
+    }
+    return called;
   }
 
-  #deliverToPrefix(subscription: PrefixSubscription, event: FeedEvent): void {
+  /** An event as a reader of a prefix gets it, where it does. */
+  #eventFor(subscription: PrefixSubscription, event: FeedEvent): FeedEvent | undefined {
     const { ahead } = subscription;
     if (ahead !== undefined) {
       if (hasReached(this.#cursor, ahead)) subscription.ahead = undefined;
-      if (isBehind(event.change, ahead)) return;
+      if (isBehind(event.change, ahead)) return undefined;
     }
-    if (!event.change.key.startsWith(subscription.prefix)) return;
-    if (ahead === undefined) subscription.subscriber.push(event);
-    else {
-      const id = encodeCursor(laterOf(this.#cursor, ahead));
-      subscription.subscriber.push({ change: event.change, id });
-    }
+    if (!event.change.key.startsWith(subscription.prefix)) return undefined;
+    if (ahead === undefined) return event;
+    return { change: event.change, id: encodeCursor(laterOf(this.#cursor, ahead)) };
   }
 
   /** Drops the older half of the ring, so that the cost per change stays constant. */
@@ -291,9 +329,22 @@ export class Hub {
   /** Tells every reader that the feed is lost; they end, and come back with their last position. */
   #fail(error: unknown): void {
     this.#running = undefined;
-    for (const subscribers of this.#byKey.values()) {
-      for (const subscriber of subscribers) subscriber.fail(error);
-    }
-    for (const { subscriber } of this.#byPrefix) subscriber.fail(error);
+    const all = this.#subscribers();
+    for (const subscriber of all) subscriber.fail(error);
+    void wakeAll(all);
+  }
+
+  #subscribers(): readonly Subscriber[] {
+    const ofKeys = [...this.#byKey.values()].flatMap((subscribers) => [...subscribers]);
+    return [...ofKeys, ...Array.from(this.#byPrefix, ({ subscriber }) => subscriber)];
+  }
+}
+
+/** In pieces: each reader that is woken makes an event of what it finds, and sends it to its client. */
+async function wakeAll(subscribers: readonly Subscriber[]): Promise<void> {
+  for (let start = 0; start < subscribers.length; start += WOKEN_AT_A_TIME) {
+    if (start > 0) await nextTurn();
+    const some = subscribers.slice(start, start + WOKEN_AT_A_TIME);
+    for (const subscriber of some) subscriber.wake();
   }
 }

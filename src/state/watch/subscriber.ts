@@ -17,40 +17,62 @@ export const WAITING_EVENTS_MAX = 1_000;
 export class Subscriber {
   #events: FeedEvent[] = [];
   #wake: (() => void) | undefined;
+  #isCalled = false;
   #overflowed = false;
   #failure: { readonly error: unknown } | undefined;
+  #aborted = false;
+  #onAbort: (() => void) | undefined;
 
-  push(event: FeedEvent): void {
+  /** True once its reader wants no more, or the engine has been closed. */
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
+  abort(): void {
+    this.#aborted = true;
+    this.#onAbort?.();
+    this.wake();
+  }
+
+  /** What `promise` answers; undefined where this is aborted before. */
+  async unlessAborted<T>(promise: Promise<T>): Promise<T | undefined> {
+    if (this.#aborted) return undefined;
+    const { promise: aborted, resolve } = Promise.withResolvers<undefined>();
+    this.#onAbort = (): void => resolve(undefined);
+    return await Promise.race([promise, aborted]);
+  }
+
+  /** Answers whether the reader waits for it and is still to be woken. */
+  push(event: FeedEvent): boolean {
     // Others may have the feed followed anew before this reader looks: what came between is missing.
-    if (this.#failure !== undefined) return;
+    if (this.#failure !== undefined) return false;
     if (this.#events.length >= WAITING_EVENTS_MAX) this.#overflowed = true;
     else if (!this.#overflowed) this.#events.push(event);
-    this.#ring();
+    if (this.#wake === undefined || this.#isCalled) return false;
+    this.#isCalled = true;
+    return true;
   }
 
-  /** The hub has lost the feed; `take` throws the reason. */
+  /** The hub has lost the feed; `take` throws the reason once its reader is woken. */
   fail(error: unknown): void {
     this.#failure = { error };
-    this.#ring();
   }
 
-  #ring(): void {
+  wake(): void {
     this.#wake?.();
     this.#wake = undefined;
+    this.#isCalled = false;
   }
 
-  /** Waits for events and takes all of them; empty when `signal` aborts. */
-  async take(signal: AbortSignal): Promise<readonly FeedEvent[] | "too-slow"> {
+  /** Waits for events and takes all of them; empty when this is aborted. */
+  async take(): Promise<readonly FeedEvent[] | "too-slow"> {
     while (this.#events.length === 0) {
       if (this.#failure !== undefined) throw this.#failure.error;
       if (this.#overflowed) return "too-slow";
-      if (signal.aborted) return [];
+      if (this.#aborted) return [];
       const { promise, resolve } = Promise.withResolvers<void>();
-      const wake = (): void => resolve();
-      this.#wake = wake;
-      signal.addEventListener("abort", wake, { once: true });
+      this.#wake = resolve;
       await promise;
-      signal.removeEventListener("abort", wake);
     }
     const events = this.#events;
     this.#events = [];

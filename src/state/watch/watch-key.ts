@@ -16,6 +16,9 @@ const PAGE_ITEMS = 100;
 /** How often a key's latest version is polled where the back end has no feed, in milliseconds. */
 const POLL_MS = 200;
 
+/** Whether the reader of a watch wants no more. */
+type Reader = Pick<AbortSignal, "aborted">;
+
 /** Where a reader stands in the life of a key. */
 interface Place {
   /** The incarnation it follows; undefined before it has seen any. */
@@ -55,21 +58,21 @@ export class KeyWatch {
     }
   }
 
-  async *events(signal: AbortSignal): AsyncGenerator<WatchEvent> {
+  async *events(signal: AbortSignal | undefined): AsyncGenerator<WatchEvent> {
     const { hub, store } = this.#parts;
     if (store.info.watch === "none") {
-      yield* this.#poll(signal);
+      yield* this.#poll(hub.untilClosed(signal));
       return;
     }
-    for (let isFirst = true; !signal.aborted; isFirst = false) {
+    for (let isFirst = true; ; isFirst = false) {
       // Subscribed before the history is read: what is written meanwhile waits here.
-      const { subscriber, leave } = hub.subscribeKey(this.#key);
+      const { subscriber, leave } = hub.subscribeKey(this.#key, signal);
       try {
-        await hub.start();
-        if (signal.aborted) return;
-        yield* this.#join(signal);
+        if (!subscriber.aborted) await hub.start();
+        if (subscriber.aborted) return;
+        yield* this.#join(subscriber);
         if (isFirst) yield { type: "caught-up", id: this.#id() };
-        yield* this.#follow(subscriber, signal);
+        yield* this.#follow(subscriber);
         return;
       } catch (error) {
         // The hub was behind what is kept of the feed. The history has what it missed.
@@ -80,15 +83,15 @@ export class KeyWatch {
     }
   }
 
-  async *#follow(subscriber: Subscriber, signal: AbortSignal): AsyncGenerator<WatchEvent> {
+  async *#follow(subscriber: Subscriber): AsyncGenerator<WatchEvent> {
     for (;;) {
-      const events = await subscriber.take(signal);
-      if (signal.aborted) return;
+      const events = await subscriber.take();
+      if (subscriber.aborted) return;
       if (events === "too-slow") {
         yield { type: "too-slow", id: this.#id() };
         return;
       }
-      for (const { change } of events) yield* this.#advance(change, signal);
+      for (const { change } of events) yield* this.#advance(change, subscriber);
     }
   }
 
@@ -97,14 +100,14 @@ export class KeyWatch {
    * incarnation and versions tell. Where there is none, the hub may still be behind and bring changes
    * of one that is over: what lies before the end of the feed, as it is now, is then passed by.
    */
-  async *#join(signal: AbortSignal): AsyncGenerator<WatchEvent> {
+  async *#join(subscriber: Subscriber): AsyncGenerator<WatchEvent> {
     this.#known = [];
     this.#over = undefined;
-    yield* this.#catchUp(signal);
+    yield* this.#catchUp(subscriber);
     if (this.#isAlive()) return;
-    const present = await this.#parts.hub.present(signal);
+    const present = await subscriber.unlessAborted(this.#parts.hub.present());
     // What was put before that end is not passed by: either it is found now, or it is over as well.
-    yield* this.#catchUp(signal);
+    yield* this.#catchUp(subscriber);
     if (!this.#isAlive()) this.#known = present ?? [];
   }
 
@@ -118,7 +121,7 @@ export class KeyWatch {
   }
 
   /** Yields what the history has beyond the reader's place, and moves the place to the present. */
-  async *#catchUp(signal: AbortSignal): AsyncGenerator<WatchEvent> {
+  async *#catchUp(reader: Reader): AsyncGenerator<WatchEvent> {
     const place = this.#place;
     const latest = await this.#latest();
     if (this.#startsAtLatest && place.incarnation === undefined && !place.ended) {
@@ -141,7 +144,7 @@ export class KeyWatch {
     }
     // A back end that does not sync every write may have lost the latest ones.
     place.version = Math.min(place.version, latest.version);
-    while (!signal.aborted && place.version < latest.version) {
+    while (!reader.aborted && place.version < latest.version) {
       const page = await this.#parts.store.history(this.#key, {
         order: "oldest-first",
         after: place.version,
@@ -158,7 +161,7 @@ export class KeyWatch {
   }
 
   /** Yields what a change adds to the reader's place: nothing where the history has told it already. */
-  async *#advance(change: Change, signal: AbortSignal): AsyncGenerator<WatchEvent> {
+  async *#advance(change: Change, reader: Reader): AsyncGenerator<WatchEvent> {
     const place = this.#place;
     const { incarnation, version, deleted } = change;
     const isKnown = isBehind(change, this.#known);
@@ -180,7 +183,7 @@ export class KeyWatch {
     }
     if (version <= place.version) return;
     if (version > place.version + 1) {
-      yield* this.#catchUp(signal);
+      yield* this.#catchUp(reader);
       if (place.ended) this.#over = incarnation;
     }
     if (incarnation !== place.incarnation || version !== place.version + 1) return;

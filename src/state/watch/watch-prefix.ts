@@ -24,21 +24,22 @@ const LOOK_AHEAD = 100;
 export async function* watchPrefix(
   parts: WatchParts,
   options: WatchPrefixOptions,
-  signal: AbortSignal,
 ): AsyncGenerator<WatchEvent> {
   const { hub, details, store } = parts;
+  const { signal } = options;
   const prefix = checkPrefix("prefix", options.prefix);
   const values = options.values === true;
   let after = options.lastEventId === undefined ? undefined : decodeCursor(options.lastEventId);
   await hub.start();
-  if (signal.aborted) return;
+  if (signal?.aborted === true || hub.isClosed) return;
   if (after !== undefined && !hub.isOurs(after)) {
     throw invalid("Last-Event-ID", `"Last-Event-ID" is the id of an event of this watch.`);
   }
   const isAhead = after !== undefined && hub.isAhead(after);
-  let subscription = isAhead ? undefined : hub.subscribePrefix(prefix, after);
+  let subscription = isAhead ? undefined : hub.subscribePrefix(prefix, after, signal);
   while (subscription === undefined) {
-    for await (const batch of store.changes(after ?? "now", signal)) {
+    const ends = hub.untilClosed(signal);
+    for await (const batch of store.changes(after ?? "now", ends)) {
       const events = toEvents(batch, after ?? []).filter(({ change }) =>
         change.key.startsWith(prefix),
       );
@@ -46,10 +47,10 @@ export async function* watchPrefix(
       after = batch.cursor;
       if (batch.caughtUp) break;
     }
-    if (signal.aborted) return;
+    if (ends.aborted) return;
     // It may have stopped meanwhile, where nobody else needed it.
     await hub.start();
-    subscription = hub.subscribePrefix(prefix, after);
+    subscription = hub.subscribePrefix(prefix, after, signal);
   }
   const { subscriber, missed, cursor, leave } = subscription;
   try {
@@ -57,8 +58,8 @@ export async function* watchPrefix(
     let lastId = encodeCursor(cursor);
     yield { type: "caught-up", id: lastId };
     for (;;) {
-      const events = await subscriber.take(signal);
-      if (signal.aborted) return;
+      const events = await subscriber.take();
+      if (subscriber.aborted) return;
       if (events === "too-slow") {
         yield { type: "too-slow", id: lastId };
         return;
