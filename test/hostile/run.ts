@@ -14,7 +14,7 @@ import { TurnsProbe, type TurnsSeen } from "./turns.ts";
 
 /** The well-behaved client alone: first until everything is warm, then to compare with. */
 const WARM_UP_MS = 1_000;
-const BEFORE_MS = 5_000;
+const BEFORE_MS = 10_000;
 
 /** Within this, the server answers once a scenario is over. */
 const ANSWER_MS_MAX = 1_000;

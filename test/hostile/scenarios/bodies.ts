@@ -5,12 +5,12 @@ import { VALUE_BYTES_DEFAULT } from "../../../src/limits.ts";
 import { Connection, type Tally } from "../connection.ts";
 import { GARBAGE, GARBAGE_MIB, MIB, type Scenario } from "../scenario.ts";
 
-const LONGER = 10_000;
+const LONGER = 30_000;
 const LONGER_AT_A_TIME = 100;
 
 const longerThanDeclared: Scenario = {
   name: "bodies longer than they say",
-  sent: "10,000 PUTs of 2 bytes with a GET behind them, 10,000 with rubbish behind them, 100 at a time",
+  sent: "30,000 PUTs of 2 bytes with a GET behind them, 30,000 with rubbish behind them, 100 at a time",
   expected: ["200", "400", "closed"],
   growth: { mebibytes: GARBAGE_MIB, why: GARBAGE },
   async run({ port, url, tally }) {
@@ -42,11 +42,12 @@ const longerThanDeclared: Scenario = {
 
 const HUGE_BYTES = 1_024 * MIB;
 const EACH = 8;
+const TIMES = 4;
 const CHUNK_BYTES = 64 * 1_024;
 
 const hugeBodies: Scenario = {
   name: "streams of 1 GiB",
-  sent: "8 PUTs of 1 GiB with a Content-Length and 8 chunked, as fast as the server takes them",
+  sent: "8 PUTs of 1 GiB with a Content-Length and 8 chunked, as fast as the server takes them, 4 times",
   expected: ["413"],
   growth: {
     mebibytes: 2 * EACH * (VALUE_BYTES_DEFAULT / MIB) + GARBAGE_MIB,
@@ -54,10 +55,13 @@ const hugeBodies: Scenario = {
   },
   async run({ port, tally }) {
     const headers = [`Content-Length: ${HUGE_BYTES}`, "Transfer-Encoding: chunked"];
-    const streams = Array.from({ length: 2 * EACH }, (_, index) =>
-      stream(port, headers[index % 2] ?? "", tally),
-    );
-    const taken = await Promise.all(streams);
+    const taken: Taken[] = [];
+    for (let time = 0; time < TIMES; time += 1) {
+      const streams = Array.from({ length: 2 * EACH }, (_, index) =>
+        stream(port, headers[index % 2] ?? "", tally),
+      );
+      taken.push(...(await Promise.all(streams)));
+    }
     const most = Math.max(...taken.map(({ answerMs }) => answerMs));
     const bytes = taken.reduce((sum, each) => sum + each.bytes, 0);
     return {
@@ -69,12 +73,14 @@ const hugeBodies: Scenario = {
   },
 };
 
-/** Sends until the server closes; answers how much it took, and when it answered. */
-async function stream(
-  port: number,
-  header: string,
-  tally: Tally,
-): Promise<{ readonly bytes: number; readonly answerMs: number }> {
+/** How much the server took of a stream, and when it answered. */
+interface Taken {
+  readonly bytes: number;
+  readonly answerMs: number;
+}
+
+/** Sends until the server closes. */
+async function stream(port: number, header: string, tally: Tally): Promise<Taken> {
   const connection = await Connection.open(port);
   const startedAt = performance.now();
   let answerMs = Infinity;

@@ -3,7 +3,7 @@ import { Connection, getText } from "../connection.ts";
 import { BAD_PATHS, MALFORMED } from "../malformed.ts";
 import { GARBAGE, GARBAGE_MIB, type Scenario } from "../scenario.ts";
 
-const REQUESTS = 20_000;
+const REQUESTS = 60_000;
 const PARALLEL = 100;
 
 const SHAPES: readonly Buffer[] = [
@@ -25,7 +25,7 @@ async function sendOne(port: number, bytes: Buffer): Promise<string> {
 
 const malformed: Scenario = {
   name: "malformed requests",
-  sent: `20,000 requests of ${SHAPES.length} shapes: smuggling, NUL, broken escapes, not UTF-8`,
+  sent: `60,000 requests of ${SHAPES.length} shapes: smuggling, NUL, broken escapes, not UTF-8`,
   expected: ["400"],
   growth: { mebibytes: GARBAGE_MIB, why: GARBAGE },
   async run({ port, url, tally }) {

@@ -88,13 +88,13 @@ const idle: Scenario = {
 
 const absent: Scenario = {
   name: "absent keys",
-  sent: "100,000 GETs of as many keys that do not exist, 128 at a time",
+  sent: "400,000 GETs of as many keys that do not exist, 128 at a time",
   expected: ["404"],
   growth: { mebibytes: GARBAGE_MIB, why: GARBAGE },
   async run({ port, tally }) {
     let sent = 0;
     const next = (): string | undefined => {
-      if (sent === 100_000) return undefined;
+      if (sent === 400_000) return undefined;
       sent += 1;
       return getText(`/absent-${sent}`);
     };

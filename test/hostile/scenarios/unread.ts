@@ -49,13 +49,13 @@ const readers: Scenario = {
   },
 };
 
-const BEHIND = 8_000;
+const BEHIND = 24_000;
 const BEHIND_AT_A_TIME = 20;
 
 const behindWatch: Scenario = {
   name: "requests behind a watch",
   sent:
-    "8,000 connections, 20 at a time, that open a watch, and send 500 GETs behind it, which can never " +
+    "24,000 connections, 20 at a time, that open a watch, and send 500 GETs behind it, which can never " +
     "be answered",
   expected: ["closed"],
   growth: {
