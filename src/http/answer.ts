@@ -45,7 +45,7 @@ export interface SendOptions {
   /** The connection ends after this answer. */
   readonly isLast: boolean;
   readonly lingerMs: number;
-  readonly bodyPace: BodyPace;
+  readonly unwantedPace: BodyPace;
 }
 
 export function send(
@@ -96,7 +96,7 @@ function hasLongRest({ headers }: IncomingMessage): boolean {
 function endAfterBody(
   request: IncomingMessage,
   response: ServerResponse,
-  { lingerMs, bodyPace }: SendOptions,
+  { lingerMs, unwantedPace }: SendOptions,
 ): void {
   const timer = setTimeout(end, lingerMs);
   function end(): void {
@@ -105,6 +105,6 @@ function endAfterBody(
   }
   request.once("end", end);
   request.once("close", end);
-  request.on("data", () => bodyPace.pause(request));
+  request.on("data", () => unwantedPace.pause(request));
   request.resume();
 }

@@ -95,13 +95,13 @@ export class Dispatcher {
   }
 
   #send(exchange: Exchange, answer: Answer): void {
-    const { isClosing, limits, bodyPace } = this.#context;
+    const { isClosing, limits, unwantedPace } = this.#context;
     const { request, response } = exchange;
     try {
       send(request, response, this.#holdLong(exchange, answer), {
         isLast: isClosing,
         lingerMs: limits.lingerMs,
-        bodyPace,
+        unwantedPace,
       });
     } catch (error) {
       // A header that `node:http` refuses: nothing is sent yet, and nobody else would answer.

@@ -27,7 +27,10 @@ export interface ServerContext {
   readonly load: Load;
   readonly streams: EventStreams;
   readonly loopTime: LoopTime;
+  /** How bodies come in that are long. */
   readonly bodyPace: BodyPace;
+  /** The same for those that are read to be thrown away. */
+  readonly unwantedPace: BodyPace;
   /** Where large values are made JSON of. */
   readonly largeAnswers: OneAtATime;
   /** The methods that a path takes; undefined where it is none of this server's. */

@@ -86,7 +86,8 @@ function contextOf(state: StateApi, options: HttpOptions, limits: HttpLimits): S
     metrics: () => Promise.resolve({ contentType: "text/plain", text: "" }),
     load: new Load(limits),
     loopTime,
-    bodyPace: new BodyPace(),
+    bodyPace: BodyPace.wanted(),
+    unwantedPace: BodyPace.unwanted(),
     streams: new EventStreams(limits, loopTime),
     largeAnswers: new OneAtATime(),
     methodsAt: (url) => methodsAt(ROUTES, url),
@@ -94,7 +95,7 @@ function contextOf(state: StateApi, options: HttpOptions, limits: HttpLimits): S
   };
 }
 
-function newFastify({ limits, loopTime, bodyPace }: ServerContext): FastifyInstance {
+function newFastify({ limits, loopTime, unwantedPace }: ServerContext): FastifyInstance {
   const app: FastifyInstance = fastify({
     logger: false,
     // Ids are for logs that are not written here.
@@ -124,7 +125,7 @@ function newFastify({ limits, loopTime, bodyPace }: ServerContext): FastifyInsta
       send(request.raw, reply.raw, problemAnswer(undecodable(cause)), {
         isLast: false,
         lingerMs: limits.lingerMs,
-        bodyPace,
+        unwantedPace,
       });
     },
     routerOptions: {

@@ -66,6 +66,28 @@ test("of a body that is refused, little is read in each turn of the event loop",
   assert.equal(await served.state.get("a"), undefined);
 });
 
+test("what nobody asked for is not read as fast as it can be sent", async () => {
+  await using served = await serve({ maxValueBytes: 1_000, limits: { lingerMs: 500 } });
+  const accepted = once(served.server.fastify.server, "connection") as Promise<[Socket]>;
+  const client = connect(served.port, "127.0.0.1");
+  client.on("error", () => {});
+  client.on("data", () => {});
+  const [socket] = await accepted;
+  const piece = Buffer.alloc(256 * 1024, "x");
+  const send = (): void => {
+    while (client.writable && client.write(piece));
+  };
+  client.on("drain", send);
+  client.write("PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000000\r\n\r\n");
+  send();
+  await once(socket, "close");
+  client.destroy();
+  assert.ok(
+    socket.bytesRead < 100 * 2 ** 20,
+    `${socket.bytesRead} bytes were read in half a second`,
+  );
+});
+
 test("large values come as they were put, as JSON and as they are", async () => {
   await using served = await serve();
   const text = `"€\\\n𝄞`.repeat(100_000);
