@@ -1,6 +1,5 @@
 import cluster from "node:cluster";
 import type { AddressInfo } from "node:net";
-import { setFlagsFromString } from "node:v8";
 import { createServer, type HttpServer } from "../http/server.ts";
 import { open, type VersionedState } from "../index.ts";
 import { systemClock } from "../telemetry/clock.ts";
@@ -8,6 +7,7 @@ import type { Log } from "../telemetry/log.ts";
 import { advisedSettings, describeStart, weakSettings } from "./announce.ts";
 import type { Invocation } from "./commands.ts";
 import type { Settings } from "./config.ts";
+import { shortenPauses } from "./heap.ts";
 import { makeLog } from "./log.ts";
 import { assertFree, listenError } from "./port.ts";
 import { readinessOf } from "./readiness.ts";
@@ -15,17 +15,10 @@ import { retentionRules } from "./retention-file.ts";
 import { StopSignals } from "./stop.ts";
 import { announce, isStarterOf, runWorkers } from "./workers.ts";
 
-/**
- * V8 allocates what tends to live long where it is collected seldom. It learns from the first load
- * that comes: after a thousand watches, objects of short requests stay there too, and keep others
- * alive. PUTs then take 1.5 times the processor time, with pauses of 30 ms (docs/decisions/0013).
- */
-const NO_PRETENURING = "--no-allocation-site-pretenuring";
-
 /** Serves a store until a signal asks for the end. */
 export async function run({ settings }: Invocation): Promise<number> {
   if (isStarterOf(settings)) return runWorkers(settings);
-  setFlagsFromString(NO_PRETENURING);
+  shortenPauses();
   const signals = new StopSignals();
   const retention = retentionRules(settings);
   // A worker shares the port that the process which started it has looked at.

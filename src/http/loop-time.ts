@@ -7,7 +7,7 @@ import { Crowds } from "./crowds.ts";
 import type { Run } from "./turns.ts";
 
 /** What requests that come in may take of one turn of the event loop, and those put off as much again. */
-const TURN_MS = 1.5;
+const TURN_MS = 1;
 
 /** The same while connections come, as one turn takes in one of them. */
 const TURN_MS_OF_ARRIVALS = 0.5;

@@ -38,7 +38,8 @@ export class Subscriber {
   async unlessAborted<T>(promise: Promise<T>): Promise<T | undefined> {
     if (this.#aborted) return undefined;
     const { promise: aborted, resolve } = Promise.withResolvers<undefined>();
-    this.#onAbort = (): void => resolve(undefined);
+    const onAbort = (): void => resolve(undefined);
+    this.#onAbort = onAbort;
     return await Promise.race([promise, aborted]);
   }
 
