@@ -12,7 +12,10 @@ const longerThanDeclared: Scenario = {
   name: "bodies longer than they say",
   sent: "30,000 PUTs of 2 bytes with a GET behind them, 30,000 with rubbish behind them, 100 at a time",
   expected: ["200", "400", "closed"],
-  growth: { mebibytes: GARBAGE_MIB, why: GARBAGE },
+  growth: {
+    mebibytes: GARBAGE_MIB + (2 * LONGER) / 1_024,
+    why: `1 KiB for each of the ${(2 * LONGER).toLocaleString("en")} versions that it keeps, and ${GARBAGE}`,
+  },
   async run({ port, url, tally }) {
     let few = 0;
     await forEachParallel(2 * LONGER, LONGER_AT_A_TIME, async (index) => {
