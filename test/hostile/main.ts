@@ -15,6 +15,8 @@ its memory and of a client that behaves. It takes about 5 minutes.
 
   --only a,b,…     scenarios whose name holds one of these words
   --store URL      the store that most of them use (memory:)
+  --rounds N       runs all N times, and shows of each scenario the round in the middle by what it did to
+                   the p99 of the client that behaves (1)
   --write          puts the table into docs/reliability.md
   --help           prints this
 `;
@@ -29,6 +31,7 @@ const { values } = parseArgs({
   options: {
     only: { type: "string" },
     store: { type: "string", default: "memory:" },
+    rounds: { type: "string", default: "1" },
     write: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
@@ -41,12 +44,18 @@ if (values.help) {
 // Ends the server process too, which a signal's own way to end this one would leave behind.
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
-const results: Result[] = [];
-for (const scenario of chosen(values.only)) results.push(await runAndTell(scenario));
+const scenarios = chosen(values.only);
+const all: Result[] = [];
+for (let round = 0; round < Number(values.rounds); round += 1) {
+  for (const scenario of scenarios) all.push(await runAndTell(scenario));
+}
+const results = scenarios.map((scenario) =>
+  middleOf(all.filter((one) => one.scenario === scenario)),
+);
 process.stdout.write(`${toTable(results)}\n`);
 if (values.write) await write();
-const failed = results.filter(({ failures }) => failures.length > 0);
-process.stdout.write(`${results.length - failed.length} passed, ${failed.length} failed\n`);
+const failed = all.filter(({ failures }) => failures.length > 0);
+process.stdout.write(`${all.length - failed.length} passed, ${failed.length} failed\n`);
 process.exitCode = failed.length === 0 ? 0 : 1;
 
 /** The scenarios whose name holds one of the words; all of them without any. */
@@ -57,6 +66,14 @@ function chosen(only: string | undefined): readonly Scenario[] {
   if (found.length > 0) return found;
   const names = SCENARIOS.map(({ name }) => name).join(", ");
   throw new Error(`--only names words of a scenario: ${names}`);
+}
+
+/** The round in the middle by what the attack did to the p99 of the client that behaves. */
+function middleOf(rounds: readonly Result[]): Result {
+  const share = ({ before, during }: Result): number => during.p99Ms / before.p99Ms;
+  const middle = rounds.toSorted((a, b) => share(a) - share(b))[Math.floor(rounds.length / 2)];
+  if (middle === undefined) throw new Error("--rounds is 1 or more");
+  return middle;
 }
 
 async function runAndTell(scenario: Scenario): Promise<Result> {

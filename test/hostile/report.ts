@@ -70,7 +70,8 @@ ${toTable(results)}
 
 A run fails where an answer is not among those that are meant, a 503 does not say when to come back, the
 server does not answer a put and a get within a second afterwards, or its memory passes the bound. What
-delays other clients fails nothing, as other work on the machine makes it too; it is told in six figures:
+delays other clients fails nothing, as other work on the machine makes it too; it is told in six figures, of
+several rounds (\`--rounds\`) those of the one in the middle by "during" over "before":
 
 - "before" and "during" are the p99 of a well-behaved client of the server that is attacked, of what it
   was served and not of what was refused; "its longest" is the longest of those during the attack;
@@ -84,7 +85,8 @@ delays other clients fails nothing, as other work on the machine makes it too; i
 
 The attackers, both clients and both servers are processes of their own. The attackers, the clients and the
 server that nobody attacks share one of the two processors, and the attackers yield to all that is not theirs
-there (\`taskset\`, \`nice\`). The attacked server may use both, for V8 collects garbage in further threads.
+there (\`taskset\`, \`chrt\`). The attacked server may use both, for V8 collects garbage in further threads; the
+clients and the other server come before it (\`nice\`), as they do on machines of their own.
 
 What the bound adds to the memory before:
 
