@@ -11,7 +11,7 @@ import { SCENARIOS } from "./scenarios/index.ts";
 const USAGE = `npm run test:hostile -- [options]
 
 Sends a server what no client should send, and more of it than any should, and measures what becomes of
-its memory and of a client that behaves. It takes about 5 minutes.
+its memory and of a client that behaves. It takes about 6 minutes.
 
   --only a,b,…     scenarios whose name holds one of these words
   --store URL      the store that most of them use (memory:)

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setImmediate as nextTurn } from "node:timers/promises";
 
+import { mostInATurn } from "../most-in-a-turn.ts";
 import { waitUntil } from "../servers/process.ts";
 import { RawClient, serve, type Served } from "./serve.ts";
 
@@ -38,24 +38,12 @@ async function connectTo(served: Served, onHeard: () => void = () => {}): Promis
   return { crowd, other };
 }
 
-/** The most that was counted in a turn of the event loop, until all of a crowd were. */
-async function mostInATurn(count: () => number): Promise<number> {
-  let before = 0;
-  let most = 0;
-  while (before < CROWD) {
-    await nextTurn();
-    most = Math.max(most, count() - before);
-    before = count();
-  }
-  return most;
-}
-
 test("of a crowd that asks at once, few are read in a turn", async () => {
   await using served = await serve();
   let heard = 0;
   const { crowd } = await connectTo(served, () => (heard += 1));
   for (const client of crowd) client.send(GET);
-  const most = await mostInATurn(() => heard);
+  const most = await mostInATurn(() => heard, CROWD);
   assert.ok(most < IN_A_TURN_MAX, `${most} requests came in one turn`);
   const answers = await Promise.all(crowd.map((client) => client.answer()));
   assert.deepEqual(new Set(answers.map((answer) => answer?.status)), new Set([404]));
@@ -66,7 +54,7 @@ test("of a crowd that leaves at once, few are read in a turn", async () => {
   let heard = 0;
   const { crowd } = await connectTo(served, () => (heard += 1));
   for (const client of crowd) client.destroy();
-  const most = await mostInATurn(() => heard);
+  const most = await mostInATurn(() => heard, CROWD);
   assert.ok(most < IN_A_TURN_MAX, `${most} connections ended in one turn`);
 });
 

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 
 import { silentLog, type Log } from "../../src/telemetry/log.ts";
+import { mostInATurn } from "../most-in-a-turn.ts";
 import { waitUntil } from "../servers/process.ts";
 import { RawClient, serve, type Served } from "./serve.ts";
 
@@ -124,43 +125,35 @@ function slowWrites(served: Served, onWrite: () => void): void {
   });
 }
 
-/** The most that `count` grows by in a turn of the event loop, until it has grown to `all`. */
-async function mostInATurn(count: () => number, all: number): Promise<number> {
-  let before = count();
-  let most = 0;
-  while (before < all) {
-    await nextTurn();
-    most = Math.max(most, count() - before);
-    before = count();
-  }
-  return most;
+/** Opens a hundred watches of one key. */
+async function openWatches(served: Served): Promise<readonly RawClient[]> {
+  const watchers = Array.from({ length: 100 }, () => new RawClient(served.port));
+  for (const client of watchers) client.send("GET /a/watch HTTP/1.1\r\nHost: x\r\n\r\n");
+  await waitUntil("the watches", () => areTold(watchers, "caught-up"));
+  return watchers;
+}
+
+function areTold(watchers: readonly RawClient[], event: string): boolean {
+  return watchers.every(({ received }) => received.includes(`event: ${event}`));
 }
 
 test("of the watches of a key, few are told of a change in each turn of the event loop", async () => {
   await using served = await serve();
   let written = 0;
   slowWrites(served, () => (written += 1));
-  const watchers = Array.from({ length: 100 }, () => new RawClient(served.port));
-  for (const client of watchers) client.send("GET /a/watch HTTP/1.1\r\nHost: x\r\n\r\n");
-  const seen = (event: string): boolean =>
-    watchers.every(({ received }) => received.includes(`event: ${event}`));
-  await waitUntil("the watches", () => seen("caught-up"));
+  const watchers = await openWatches(served);
   written = 0;
   await served.state.put("a", "x");
   const most = await mostInATurn(() => written, watchers.length);
   assert.ok(most < 20, `${most} were told in one turn`);
-  await waitUntil("all to be told", () => seen("put"));
+  await waitUntil("all to be told", () => areTold(watchers, "put"));
 });
 
 test("few heartbeats are sent in each turn of the event loop", async () => {
   await using served = await serve({ limits: { heartbeatMs: 500 } });
   let written = 0;
   slowWrites(served, () => (written += 1));
-  const watchers = Array.from({ length: 100 }, () => new RawClient(served.port));
-  for (const client of watchers) client.send("GET /a/watch HTTP/1.1\r\nHost: x\r\n\r\n");
-  await waitUntil("the watches", () =>
-    watchers.every(({ received }) => received.includes("event: caught-up")),
-  );
+  const watchers = await openWatches(served);
   written = 0;
   const most = await mostInATurn(() => written, watchers.length);
   assert.ok(most < 20, `${most} were sent in one turn`);

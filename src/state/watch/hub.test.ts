@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setImmediate as nextTurn } from "node:timers/promises";
 
 import type { WatchEvent } from "../../api.ts";
 import { SharedMemory } from "../../../test/conformance/broken/shared-memory.ts";
 import { openState } from "../../../test/conformance/suites.ts";
+import { mostInATurn } from "../../../test/most-in-a-turn.ts";
 import { open, type VersionedState } from "../../index.ts";
 import type { ChangeBatch, Store } from "../../store.ts";
 import { WAITING_EVENTS_MAX } from "./subscriber.ts";
@@ -89,13 +89,7 @@ test("of the readers of a change, few are woken in each turn of the event loop",
     told += 1;
   });
   await state.put("k", "x");
-  let before = told;
-  let most = 0;
-  while (told < watches.length) {
-    await nextTurn();
-    most = Math.max(most, told - before);
-    before = told;
-  }
+  const most = await mostInATurn(() => told, watches.length);
   assert.ok(most <= 64, `${most} were woken in one turn`);
   await Promise.all(all);
   await state.close();
