@@ -1,4 +1,5 @@
 import type { SettingName, Settings } from "./config.ts";
+import { leaveAProcessorToServing } from "./threads.ts";
 
 /** What a command is run with. */
 export interface Invocation {
@@ -57,7 +58,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       "keepAgeMs",
       "retentionConfig",
     ],
-    load: () => import("./serve.ts"),
+    load: () => {
+      leaveAProcessorToServing();
+      return import("./serve.ts");
+    },
   },
   check: {
     summary: "Run the test script against a server: silent and exit code 0 where all is right.",

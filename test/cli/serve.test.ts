@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { endWithThis } from "../servers/children.ts";
@@ -272,6 +273,20 @@ test("variables stand for flags", async () => {
   assert.equal(put.status, 413);
   server.signal("SIGTERM");
   await server.ended();
+});
+
+test("V8 leaves a processor to the thread that serves, where nobody says otherwise", async () => {
+  const threadsOf = async (env: Readonly<Record<string, string>>): Promise<number> => {
+    const { server } = await serve(["--store", "memory:"], { cwd: await newFolder(), env });
+    const folder = `/proc/${server.pid}/task`;
+    const ids = await readdir(folder);
+    const names = await Promise.all(ids.map((id) => readFile(join(folder, id, "comm"), "utf8")));
+    server.signal("SIGKILL");
+    return names.filter((name) => name === "V8Worker\n").length;
+  };
+  const processors = availableParallelism();
+  assert.equal(await threadsOf({}), Math.min(4, Math.max(1, processors - 1)));
+  assert.equal(await threadsOf({ NODE_OPTIONS: "--v8-pool-size=3" }), 3);
 });
 
 test("metrics tell of requests, the engine, the process and the store's settings", async () => {

@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { isMainThread } from "node:worker_threads";
 
@@ -27,6 +28,8 @@ if (path !== undefined && isMainThread) {
     turnsMs = [];
     startedAt = now;
   });
+  // A server starts itself anew with other options, and has left the socket of its first start.
+  rmSync(path, { force: true });
   server.listen(path).unref();
 }
 
