@@ -2,15 +2,20 @@ import type { Socket } from "node:net";
 
 import { addressOf } from "./address.ts";
 
-/** Connections of one address from which on they are a crowd. */
-const CROWD_MIN = 100;
+/** Connections of one address from which on they may be a crowd. */
+const CROWD_MIN = 32;
+
+/** A crowd has at least this share of what the address with the most connections has. */
+const CROWD_SHARE = 1 / 4;
 
 /** Connections that are paused here and read again in each turn of the event loop. */
 const READ_EACH_TURN = 16;
 
-interface Crowd {
+/** The connections of one address. */
+interface Party {
   size: number;
-  /** Those that are not paused here. */
+  readonly paused: Set<Socket>;
+  /** All others. */
   readonly read: Set<Socket>;
 }
 
@@ -18,65 +23,78 @@ interface Crowd {
  * Reads the many connections of one address in turns. The event loop reads all that is readable when a
  * turn begins, and `node:http` makes requests of it, or finds that the client is gone: some 20 to 80 µs
  * for each connection, before anybody is asked. Of connections that are paused meanwhile it reads
- * nothing more in the same turn. So when a turn gets long, those of a crowd are paused, and read again
- * some at a time, in the order in which they were paused.
+ * nothing more in the same turn. So when a turn gets long, those of crowds are paused, and read again
+ * some at a time: one of each crowd, in the order in which they were paused, and then each its next.
  *
- * Without a client of another address nothing is paused: it would spare nobody.
+ * Where all addresses are crowds nothing is paused, as when there is only one: it would spare nobody.
  */
 export class Crowds {
-  readonly #byAddress = new Map<string, Crowd>();
-  readonly #paused = new Map<Socket, Crowd>();
+  readonly #byAddress = new Map<string, Party>();
+  /** Those that have had some paused; whose turn it is stands first. */
+  readonly #waiting = new Set<Party>();
   /** Read again since the last turn: it is theirs now, also where this turn is over too. */
   readonly #due = new Set<Socket>();
   #isPausing = false;
 
   get hasPaused(): boolean {
-    return this.#paused.size > 0;
+    return this.#waiting.size > 0;
   }
 
   /** To be called for each new connection. */
   add(connection: Socket): void {
     const address = addressOf(connection);
-    const crowd = this.#byAddress.get(address) ?? { size: 0, read: new Set() };
-    this.#byAddress.set(address, crowd);
-    crowd.size += 1;
-    crowd.read.add(connection);
+    const party = this.#byAddress.get(address) ?? { size: 0, paused: new Set(), read: new Set() };
+    this.#byAddress.set(address, party);
+    party.size += 1;
+    party.read.add(connection);
     connection.on("close", () => {
-      crowd.size -= 1;
-      if (crowd.size === 0) this.#byAddress.delete(address);
-      crowd.read.delete(connection);
-      this.#paused.delete(connection);
+      party.size -= 1;
+      if (party.size === 0) this.#byAddress.delete(address);
+      party.read.delete(connection);
+      party.paused.delete(connection);
     });
   }
 
   /** To be called when a turn gets long; does something once in a turn. */
   pause(): void {
-    if (this.#isPausing || this.#byAddress.size === 1) return;
+    if (this.#isPausing) return;
     this.#isPausing = true;
-    for (const crowd of this.#byAddress.values()) {
-      if (crowd.size >= CROWD_MIN) this.#pauseCrowd(crowd);
+    let largest = 0;
+    for (const { size } of this.#byAddress.values()) largest = Math.max(largest, size);
+    const crowdMin = Math.max(CROWD_MIN, largest * CROWD_SHARE);
+    const crowds: Party[] = [];
+    for (const party of this.#byAddress.values()) {
+      if (party.size >= crowdMin) crowds.push(party);
     }
+    if (crowds.length === this.#byAddress.size) return;
+    for (const crowd of crowds) this.#pauseAll(crowd);
   }
 
-  #pauseCrowd(crowd: Crowd): void {
+  #pauseAll(crowd: Party): void {
     for (const connection of crowd.read) {
       // What `node:http` has paused, it resumes when there is room for more.
       if (this.#due.has(connection) || connection.isPaused()) continue;
       connection.pause();
       crowd.read.delete(connection);
-      this.#paused.set(connection, crowd);
+      crowd.paused.add(connection);
     }
+    if (crowd.paused.size > 0) this.#waiting.add(crowd);
   }
 
   /** To be called at the end of each turn in which some were paused, or still are. */
   resumeSome(): void {
     this.#isPausing = false;
     if (this.#due.size > 0) this.#due.clear();
-    for (const [connection, crowd] of this.#paused) {
-      if (this.#due.size === READ_EACH_TURN) return;
-      this.#paused.delete(connection);
+    while (this.#due.size < READ_EACH_TURN) {
+      const [party] = this.#waiting;
+      if (party === undefined) return;
+      this.#waiting.delete(party);
+      const [connection] = party.paused;
+      if (connection === undefined) continue;
+      party.paused.delete(connection);
+      if (party.paused.size > 0) this.#waiting.add(party);
+      party.read.add(connection);
       this.#due.add(connection);
-      crowd.read.add(connection);
       connection.resume();
     }
   }

@@ -35,7 +35,7 @@ test("a burst is spread over turns, and what comes in meanwhile goes first", asy
     clock.ms += ms;
     done.push(name);
   };
-  for (let n = 0; n < 20; n += 1) arrive(loopTime, takeMs("burst", 0.5));
+  for (let n = 0; n < 20; n += 1) arrive(loopTime, takeMs("burst", 0.25));
   assert.equal(done.length, 2);
   await nextTurn();
   assert.equal(done.length, 4);
@@ -67,7 +67,7 @@ test("a client waits for its own burst and not for that of another address", asy
   const loopTime = new LoopTime(clock);
   const done: string[] = [];
   const takeMs = (name: string) => (): void => {
-    clock.ms += 0.5;
+    clock.ms += 0.25;
     done.push(name);
   };
   for (let n = 0; n < 20; n += 1) loopTime.putOff(ONE, takeMs("one"));
@@ -82,7 +82,7 @@ test("in a turn that is over, one request of each address is served that has non
   const done: string[] = [];
   const take = (socket: typeof ONE, name: string): void =>
     takeFrom(socket, loopTime, () => {
-      clock.ms += 0.5;
+      clock.ms += 0.25;
       done.push(name);
     });
   for (let n = 0; n < 10; n += 1) take(ONE, "one");
@@ -119,7 +119,7 @@ test("while connections come, turns are shorter", async () => {
   const loopTime = new LoopTime(clock);
   let done = 0;
   const task = (): void => {
-    clock.ms += 0.5;
+    clock.ms += 0.25;
     done += 1;
   };
   loopTime.connected(new Socket());

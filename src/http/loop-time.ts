@@ -7,13 +7,10 @@ import { Crowds } from "./crowds.ts";
 import type { Run } from "./turns.ts";
 
 /** What requests that come in may take of one turn of the event loop, and those put off as much again. */
-const TURN_MS = 1;
+const TURN_MS = 0.5;
 
 /** The same while connections come, as one turn takes in one of them. */
-const TURN_MS_OF_ARRIVALS = 0.5;
-
-/** Times its length after which a turn reads no more of crowds: to put off costs less, up to there. */
-const PAUSED_AFTER = 2;
+const TURN_MS_OF_ARRIVALS = 0.25;
 
 /** Tasks that are run before what follows from them; one by one, it shows in the rate of requests. */
 const AT_A_TIME = 4;
@@ -37,8 +34,8 @@ type Client = Pick<Socket, "remoteAddress">;
  *
  * Of what was put off, each address has one task run, and then each its next; and one that has nothing
  * put off has a request served in each turn, over or not. So a client waits for its own burst, and not
- * for that of another machine. For the same reason, where requests come in for twice a turn's time,
- * the connections of an address that has many are read in turns.
+ * for that of another machine. For the same reason, when a turn is over, the connections of addresses
+ * that have many are read in turns.
  *
  * The event loop takes in one new connection in each of its turns (libuv since 1.45,
  * https://github.com/libuv/libuv/pull/3696). So turns are shorter still while connections come.
@@ -76,7 +73,7 @@ export class LoopTime {
       return false;
     }
     if (passedMs < this.#turnMs) return false;
-    if (passedMs >= PAUSED_AFTER * this.#turnMs) this.#crowds.pause();
+    this.#crowds.pause();
     return true;
   }
 

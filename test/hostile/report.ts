@@ -79,9 +79,9 @@ several rounds (\`--rounds\`) those of the one in the middle by "during" over "b
   nobody attacks: what the attackers and the other processes take of the processors is in it, and not what
   the attack does to a server. A run warns where "during" is more than twice the larger of the two others
   and ${P99_MARGIN_MS} ms.
-- "turns" are those of the event loop of the server that is attacked, by the processor time of its thread: 99
-  of 100 requests that come at any moment wait no longer than the p99 for the turn under way, as far as it
-  is up to the server. Two turns may pass before a request is answered.
+- "turns" are those of the event loop of the server that is attacked, collections of garbage and waits for a
+  processor among them: 99 of 100 requests that come at any moment wait no longer than the p99 for the turn
+  under way. Two turns may pass before a request is answered.
 
 The attackers, both clients and both servers are processes of their own. The attackers, the clients and the
 server that nobody attacks share one of the two processors, and the attackers yield to all that is not theirs

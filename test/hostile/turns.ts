@@ -5,19 +5,19 @@ import { text } from "node:stream/consumers";
 
 /** The turns of a server's event loop since it was asked before. */
 export interface TurnsReport {
-  /** Processor time of each, in milliseconds. */
+  /** How long each took, in milliseconds. */
   readonly turnsMs: readonly number[];
   readonly windowMs: number;
 }
 
-/** What the turns of a server's event loop alone make a request wait. */
+/** What the turns of a server's event loop make a request wait. */
 export interface TurnsSeen {
   /** Of requests that come at any moment, 99 of 100 wait no longer for the turn under way. */
   readonly p99Ms: number;
   readonly longestMs: number;
 }
 
-/** Asks a server process for the processor time of its turns. */
+/** Asks a server process how long its turns took. */
 export class TurnsProbe {
   readonly #path: string;
 
