@@ -8,10 +8,9 @@ export const IN_THE_WAY: Readonly<Record<StoreName, string>> = {
   memory:
     "Of a GET the system call that writes the answer takes 36 %, `node:http` 30 % and polling 10 %, which the bare " +
     "server has too. Ours are 18 %, spread over twenty functions of which none has 3 %: engine and store take " +
-    "1.6 µs. Of a PUT the collector takes 7 to 10 %, engine and store 4 to 5 µs. Its p99 is the collection of the young " +
-    "generation, 5 to 9 ms every 2,000 PUTs, which moves what the store keeps; " +
-    "`NODE_OPTIONS=--max-semi-space-size=32` takes it from 5.3 to 3.9 times the p50 " +
-    "([0014](decisions/0014-cost-above-the-stores.md)). With a million keys, engine and " +
+    "1.6 µs. Of a PUT the collector takes 7 to 10 %, engine and store 4 to 5 µs. Its p99 was the collection of the young " +
+    "generation, 5 to 9 ms every 2,000 PUTs, which moves what the store keeps; since " +
+    "[0021](decisions/0021-short-collections.md) they are four times as many and half as long. With a million keys, engine and " +
     "store take 7.4 µs of a GET in place of 2.1 with a thousand.",
   sqlite:
     "What the memory store takes, and the thread that writes: four B-trees for each PUT (the head, the version, its " +

@@ -7,6 +7,7 @@ import type { Log } from "../telemetry/log.ts";
 import { advisedSettings, describeStart, weakSettings } from "./announce.ts";
 import type { Invocation } from "./commands.ts";
 import type { Settings } from "./config.ts";
+import { growFileTable } from "./file-table.ts";
 import { shortenPauses } from "./heap.ts";
 import { makeLog } from "./log.ts";
 import { assertFree, listenError } from "./port.ts";
@@ -19,6 +20,7 @@ import { announce, isStarterOf, runWorkers } from "./workers.ts";
 export async function run({ settings }: Invocation): Promise<number> {
   if (isStarterOf(settings)) return runWorkers(settings);
   shortenPauses();
+  growFileTable();
   const signals = new StopSignals();
   const retention = retentionRules(settings);
   // A worker shares the port that the process which started it has looked at.

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 
-/** V8 collects garbage in this many threads beside the one that serves, where nobody asks for another number. */
+/** Threads in which V8 collects garbage beside the one that serves, where nobody asks for another number. */
 const V8_THREADS = 4;
 
 /** Node's option for their number; with 0 it is one fewer than there are processors. */

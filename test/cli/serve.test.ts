@@ -289,6 +289,13 @@ test("V8 leaves a processor to the thread that serves, where nobody says otherwi
   assert.equal(await threadsOf({ NODE_OPTIONS: "--v8-pool-size=3" }), 3);
 });
 
+test("a server has room for 4,096 open files before it serves", async () => {
+  const { server } = await serve(["--store", "memory:"], { cwd: await newFolder() });
+  const status = await readFile(`/proc/${server.pid}/status`, "utf8");
+  assert.ok(Number(/FDSize:\s*(\d+)/.exec(status)?.[1]) >= 4_096, status);
+  server.signal("SIGKILL");
+});
+
 test("metrics tell of requests, the engine, the process and the store's settings", async () => {
   const { server, url } = await serve(["--store", "memory:"], { cwd: await newFolder() });
   await fetch(`${url}/k`, { method: "PUT", body: "x" });
