@@ -10,7 +10,7 @@ const OPTION = "--v8-pool-size";
  * On a machine of few processors, has V8 take one thread fewer than there are. With its four, a kernel that
  * changes threads at its ticks of 4 ms lets the one that serves wait for two or three of them
  * (docs/decisions/0022). Their number can only be given to Node at its start: this process becomes
- * another Node with the same arguments, and does not return; it keeps its id, and takes some 30 ms more
+ * another Node with the same arguments, and does not return; it keeps its id, and takes some 50 ms more
  * to start. Does nothing where the number was given, nor where a parent talks to this process over a
  * channel, which the other would not have.
  */

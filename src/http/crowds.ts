@@ -13,7 +13,6 @@ const READ_EACH_TURN = 16;
 
 /** The connections of one address. */
 interface Party {
-  size: number;
   readonly paused: Set<Socket>;
   /** All others. */
   readonly read: Set<Socket>;
@@ -43,15 +42,13 @@ export class Crowds {
   /** To be called for each new connection. */
   add(connection: Socket): void {
     const address = addressOf(connection);
-    const party = this.#byAddress.get(address) ?? { size: 0, paused: new Set(), read: new Set() };
+    const party = this.#byAddress.get(address) ?? { paused: new Set(), read: new Set() };
     this.#byAddress.set(address, party);
-    party.size += 1;
     party.read.add(connection);
     connection.on("close", () => {
-      party.size -= 1;
-      if (party.size === 0) this.#byAddress.delete(address);
       party.read.delete(connection);
       party.paused.delete(connection);
+      if (sizeOf(party) === 0) this.#byAddress.delete(address);
     });
   }
 
@@ -60,11 +57,11 @@ export class Crowds {
     if (this.#isPausing) return;
     this.#isPausing = true;
     let largest = 0;
-    for (const { size } of this.#byAddress.values()) largest = Math.max(largest, size);
+    for (const party of this.#byAddress.values()) largest = Math.max(largest, sizeOf(party));
     const crowdMin = Math.max(CROWD_MIN, largest * CROWD_SHARE);
     const crowds: Party[] = [];
     for (const party of this.#byAddress.values()) {
-      if (party.size >= crowdMin) crowds.push(party);
+      if (sizeOf(party) >= crowdMin) crowds.push(party);
     }
     if (crowds.length === this.#byAddress.size) return;
     for (const crowd of crowds) this.#pauseAll(crowd);
@@ -98,4 +95,8 @@ export class Crowds {
       connection.resume();
     }
   }
+}
+
+function sizeOf({ paused, read }: Party): number {
+  return paused.size + read.size;
 }
