@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { Socket } from "node:net";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 
 import { Crowds } from "./crowds.ts";
 
 /** Some addresses with so many connections each, and how many of each are paused. */
 function connect(...counts: readonly number[]): {
   readonly crowds: Crowds;
+  readonly parties: readonly (readonly Socket[])[];
   readonly paused: () => readonly number[];
 } {
   const crowds = new Crowds();
@@ -21,7 +23,7 @@ function connect(...counts: readonly number[]): {
   );
   const paused = (): readonly number[] =>
     parties.map((sockets) => sockets.filter((socket) => socket.isPaused()).length);
-  return { crowds, paused };
+  return { crowds, parties, paused };
 }
 
 test("an address with many connections is paused for one with few", () => {
@@ -64,4 +66,20 @@ test("those that are read again are not paused in the turn that is theirs", () =
   assert.deepEqual(paused(), [0, 68]);
   crowds.pause();
   assert.deepEqual(paused(), [0, 84]);
+});
+
+test("one that somebody else reads again is paused with the others", async () => {
+  const { crowds, parties, paused } = connect(1, 100);
+  crowds.pause();
+  parties[1]?.[99]?.resume();
+  await setImmediate();
+  assert.deepEqual(paused(), [0, 99]);
+  crowds.resumeSome();
+  crowds.pause();
+  assert.deepEqual(paused(), [0, 84]);
+  for (let turn = 0; crowds.hasPaused; turn += 1) {
+    assert.ok(turn < 9, `${paused()[1]} are left`);
+    crowds.resumeSome();
+  }
+  assert.deepEqual(paused(), [0, 0]);
 });

@@ -45,6 +45,10 @@ export class Crowds {
     const party = this.#byAddress.get(address) ?? { paused: new Set(), read: new Set() };
     this.#byAddress.set(address, party);
     party.read.add(connection);
+    // `node:http` reads a connection again when it reads a body, or has thrown one away, whoever paused it.
+    connection.on("resume", () => {
+      if (!connection.isPaused() && party.paused.delete(connection)) party.read.add(connection);
+    });
     connection.on("close", () => {
       party.read.delete(connection);
       party.paused.delete(connection);
