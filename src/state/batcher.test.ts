@@ -1,29 +1,35 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 
 import { StateError } from "../errors.ts";
 import { systemClock } from "../telemetry/clock.ts";
 import { Batcher, type BatcherOptions } from "./batcher.ts";
+
+const OPTIONS = {
+  concurrency: 1,
+  batchItemsMax: () => 100,
+  batchBytesMax: 1000,
+  queueItemsMax: 10,
+  queueBytesMax: 10_000,
+  timeoutMs: 60_000,
+  inFlightTimeout: () => new StateError("outcome_unknown", "too late"),
+  clock: systemClock,
+};
 
 /** A batcher whose batches wait until the test answers them. */
 function setUp(changes: Partial<BatcherOptions<number, string>> = {}) {
   const batches: { items: readonly number[]; answer: PromiseWithResolvers<readonly string[]> }[] =
     [];
   const batcher = new Batcher<number, string>({
+    ...OPTIONS,
     run: (items) => {
       const answer = Promise.withResolvers<readonly string[]>();
       batches.push({ items, answer });
       return answer.promise;
     },
-    concurrency: 1,
-    batchItemsMax: () => 100,
-    batchBytesMax: 1000,
-    queueItemsMax: 10,
-    queueBytesMax: 10_000,
-    timeoutMs: 60_000,
-    inFlightTimeout: () => new StateError("outcome_unknown", "too late"),
-    clock: systemClock,
     ...changes,
   });
   const answer = (index: number): void => {
@@ -32,6 +38,13 @@ function setUp(changes: Partial<BatcherOptions<number, string>> = {}) {
     batch.answer.resolve(batch.items.map((item) => `answer ${item}`));
   };
   return { batcher, batches, answer };
+}
+
+/** Has V8 collect all garbage now. */
+function collectGarbage(): void {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  collect();
 }
 
 /** Lets the event loop come round once. */
@@ -122,6 +135,44 @@ test("every item is answered by its deadline, in flight or waiting, as what it i
   const waiting = batcher.add(2, 1);
   await assert.rejects(inFlight, { code: "outcome_unknown", applied: "unknown" });
   await assert.rejects(waiting, { code: "overloaded", applied: "no" });
+});
+
+test("what waits while this process stands still is refused, and whoever waits for idleness is told", async () => {
+  const { batcher, answer } = setUp({ timeoutMs: 60 });
+  const first = batcher.add(1, 1);
+  await turn();
+  answer(0);
+  await first;
+  const waiting = batcher.add(2, 1);
+  const idle = batcher.idle();
+  const until = performance.now() + 150;
+  while (performance.now() < until);
+  await assert.rejects(waiting, { code: "overloaded", applied: "no" });
+  await idle;
+});
+
+test("an answered item is not kept, whoever still waits behind it", async () => {
+  const answered: WeakRef<object>[] = [];
+  const goOn = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const batcher = new Batcher<object, object>({
+    ...OPTIONS,
+    batchItemsMax: () => 1,
+    run: async (items) => {
+      const nth = answered.push(new WeakRef(items[0] ?? {})) - 1;
+      await goOn[nth]?.promise;
+      return [{}];
+    },
+  });
+  const first = batcher.add({}, 1);
+  const all = [batcher.add({}, 1), batcher.add({}, 1)];
+  await turn();
+  goOn[0]?.resolve();
+  await first;
+  await turn();
+  collectGarbage();
+  assert.equal(answered[0]?.deref(), undefined);
+  goOn[1]?.resolve();
+  await Promise.all(all);
 });
 
 test("a batch that fails as a whole fails each of its items, and the next goes on", async () => {

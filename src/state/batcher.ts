@@ -47,9 +47,8 @@ const DEADLINE_CHECK_MS = 50;
  */
 export class Batcher<Item, Result> {
   readonly #options: BatcherOptions<Item, Result>;
-  /** First in, first out: the items before `#next` have been sent. */
-  #queue: Waiting<Item, Result>[] = [];
-  #next = 0;
+  /** First in, first out. */
+  readonly #queue: Waiting<Item, Result>[] = [];
   #queuedBytes = 0;
   /** Not a Set: what one of changing members leaves behind keeps these alive for V8 (0020). */
   readonly #inFlight: (readonly Waiting<Item, Result>[])[] = [];
@@ -63,7 +62,7 @@ export class Batcher<Item, Result> {
 
   /** Items that wait for a batch of their own. */
   get queued(): number {
-    return this.#queue.length - this.#next;
+    return this.#queue.length;
   }
 
   add(item: Item, bytes: number): Promise<Result> {
@@ -116,25 +115,16 @@ export class Batcher<Item, Result> {
 
   #takeBatch(wanted: number): readonly Waiting<Item, Result>[] {
     const itemsMax = Math.min(wanted, this.#options.batchItemsMax());
-    const start = this.#next;
-    let end = start;
+    let count = 0;
     let bytes = 0;
-    for (; end < this.#queue.length && end - start < itemsMax; end += 1) {
-      const size = this.#queue[end]?.bytes ?? 0;
-      if (end > start && bytes + size > this.#options.batchBytesMax) break;
-      bytes += size;
+    for (const waiting of this.#queue) {
+      if (count === itemsMax) break;
+      if (count > 0 && bytes + waiting.bytes > this.#options.batchBytesMax) break;
+      bytes += waiting.bytes;
+      count += 1;
     }
-    const batch = this.#queue.slice(start, end);
-    this.#next = end;
     this.#queuedBytes -= bytes;
-    if (end === this.#queue.length) {
-      this.#queue = [];
-      this.#next = 0;
-    } else if (end > 4096) {
-      this.#queue = this.#queue.slice(end);
-      this.#next = 0;
-    }
-    return batch;
+    return this.#queue.splice(0, count);
   }
 
   async #send(batch: readonly Waiting<Item, Result>[]): Promise<void> {
@@ -181,12 +171,13 @@ export class Batcher<Item, Result> {
         waiting.reject(this.#options.inFlightTimeout());
       }
     }
-    for (let first = this.#queue[this.#next]; first !== undefined && first.deadline <= now;) {
-      this.#next += 1;
-      this.#queuedBytes -= first.bytes;
-      first.reject(overloaded());
-      first = this.#queue[this.#next];
+    const kept = this.#queue.findIndex((waiting) => waiting.deadline > now);
+    const expired = this.#queue.splice(0, kept === -1 ? this.queued : kept);
+    for (const waiting of expired) {
+      this.#queuedBytes -= waiting.bytes;
+      waiting.reject(overloaded());
     }
+    if (this.#isIdle()) this.#settleIdle();
   }
 }
 
