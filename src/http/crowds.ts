@@ -25,7 +25,8 @@ interface Party {
  * nothing more in the same turn. So when a turn gets long, those of crowds are paused, and read again
  * some at a time: one of each crowd, in the order in which they were paused, and then each its next.
  *
- * Where all addresses are crowds nothing is paused, as when there is only one: it would spare nobody.
+ * Where all addresses are crowds nothing is paused, as when there is only one: it would spare nobody,
+ * but those whose connections are yet to be taken in.
  */
 export class Crowds {
   readonly #byAddress = new Map<string, Party>();
@@ -56,8 +57,8 @@ export class Crowds {
     });
   }
 
-  /** To be called when a turn gets long; does something once in a turn. */
-  pause(): void {
+  /** To be called when a turn gets long, for those who may have come since; does something once in a turn. */
+  pause({ areComing }: { readonly areComing: boolean }): void {
     if (this.#isPausing) return;
     this.#isPausing = true;
     let largest = 0;
@@ -67,7 +68,7 @@ export class Crowds {
     for (const party of this.#byAddress.values()) {
       if (sizeOf(party) >= crowdMin) crowds.push(party);
     }
-    if (crowds.length === this.#byAddress.size) return;
+    if (crowds.length === this.#byAddress.size && !areComing) return;
     for (const crowd of crowds) this.#pauseAll(crowd);
   }
 

@@ -73,7 +73,7 @@ export class LoopTime {
       return false;
     }
     if (passedMs < this.#turnMs) return false;
-    this.#crowds.pause();
+    this.#crowds.pause({ areComing: this.#turnMs === TURN_MS_OF_ARRIVALS });
     return true;
   }
 

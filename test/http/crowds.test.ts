@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
 
 import { mostInATurn } from "../most-in-a-turn.ts";
@@ -11,15 +12,11 @@ const GET = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 /** Those that are read again in a turn, and the few after which it is over. */
 const IN_A_TURN_MAX = 40;
 
-interface Clients {
-  /** Many connections of one address. */
-  readonly crowd: readonly RawClient[];
-  /** One of another. */
-  readonly other: RawClient;
-}
-
-/** Connects a crowd and another client; whatever the server hears of a connection costs it a millisecond. */
-async function connectTo(served: Served, onHeard: () => void = () => {}): Promise<Clients> {
+/** Connects many clients of one address; whatever the server hears of a connection costs it a millisecond. */
+async function connectCrowd(
+  served: Served,
+  onHeard: () => void = () => {},
+): Promise<readonly RawClient[]> {
   const { server } = served.server.fastify;
   const hear = (): void => {
     const end = performance.now() + 1;
@@ -33,15 +30,23 @@ async function connectTo(served: Served, onHeard: () => void = () => {}): Promis
   });
   server.prependListener("request", hear);
   const crowd = Array.from({ length: CROWD }, () => new RawClient(served.port));
-  const other = new RawClient(served.port, "127.0.0.2");
-  await waitUntil("all to be connected", () => accepted === CROWD + 1);
-  return { crowd, other };
+  await waitUntil("all to be connected", () => accepted === CROWD);
+  return crowd;
+}
+
+/** Connects a client of another address. */
+async function connectOther({ port, server }: Served): Promise<RawClient> {
+  const connected = once(server.fastify.server, "connection");
+  const other = new RawClient(port, "127.0.0.2");
+  await connected;
+  return other;
 }
 
 test("of a crowd that asks at once, few are read in a turn", async () => {
   await using served = await serve();
   let heard = 0;
-  const { crowd } = await connectTo(served, () => (heard += 1));
+  const crowd = await connectCrowd(served, () => (heard += 1));
+  await connectOther(served);
   for (const client of crowd) client.send(GET);
   const most = await mostInATurn(() => heard, CROWD);
   assert.ok(most < IN_A_TURN_MAX, `${most} requests came in one turn`);
@@ -49,10 +54,23 @@ test("of a crowd that asks at once, few are read in a turn", async () => {
   assert.deepEqual(new Set(answers.map((answer) => answer?.status)), new Set([404]));
 });
 
+test("of the only crowd there is, few are read in a turn while further connections come", async () => {
+  await using served = await serve();
+  let heard = 0;
+  const crowd = await connectCrowd(served, () => (heard += 1));
+  const coming = Array.from({ length: 100 }, () => new RawClient(served.port));
+  await once(served.server.fastify.server, "connection");
+  for (const client of crowd) client.send(GET);
+  const most = await mostInATurn(() => heard, CROWD);
+  assert.ok(most < IN_A_TURN_MAX, `${most} requests came in one turn`);
+  for (const client of coming) client.destroy();
+});
+
 test("of a crowd that leaves at once, few are read in a turn", async () => {
   await using served = await serve();
   let heard = 0;
-  const { crowd } = await connectTo(served, () => (heard += 1));
+  const crowd = await connectCrowd(served, () => (heard += 1));
+  await connectOther(served);
   for (const client of crowd) client.destroy();
   const most = await mostInATurn(() => heard, CROWD);
   assert.ok(most < IN_A_TURN_MAX, `${most} connections ended in one turn`);
@@ -60,7 +78,8 @@ test("of a crowd that leaves at once, few are read in a turn", async () => {
 
 test("each of a crowd is served as often as the others, and another client in between", async () => {
   await using served = await serve();
-  const { crowd, other } = await connectTo(served);
+  const crowd = await connectCrowd(served);
+  const other = await connectOther(served);
   const counts = crowd.map(() => 0);
   let isOver = false;
   const asking = crowd.map(async (client, index) => {
@@ -82,7 +101,8 @@ test("each of a crowd is served as often as the others, and another client in be
 
 test("bodies of a crowd that is read in turns arrive whole", async () => {
   await using served = await serve();
-  const { crowd } = await connectTo(served);
+  const crowd = await connectCrowd(served);
+  await connectOther(served);
   const body = "x".repeat(300_000);
   for (const [index, client] of crowd.entries()) {
     client.send(
