@@ -17,7 +17,9 @@ export type Verdict =
   /** Cuts the client's side at once, and passes the piece on a little later. */
   | "cut-and-pass-late"
   /** Passes nothing on and says nothing, in either direction, for as long as the proxy lives. */
-  | "swallow";
+  | "swallow"
+  /** Passes nothing on, and answers with these bytes. */
+  | Uint8Array;
 
 const LATE_MS = 300;
 
@@ -32,6 +34,11 @@ export class Proxy {
   private constructor(server: ReturnType<typeof createServer>, url: string) {
     this.#server = server;
     this.url = url;
+  }
+
+  /** How many connections to the server are open. */
+  get open(): number {
+    return this.#sockets.size / 2;
   }
 
   /** Ends with the test. */
@@ -85,7 +92,8 @@ export class Proxy {
       else if (verdict === "cut-answer") {
         cutting = true;
         server.write(piece);
-      } else {
+      } else if (verdict instanceof Uint8Array) client.write(verdict);
+      else {
         cutting = true;
         client.destroy();
         setTimeout(() => server.write(piece), LATE_MS);

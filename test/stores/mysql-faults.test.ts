@@ -8,10 +8,12 @@ import {
   put,
   putOne,
   readEntry,
+  requestId,
   textOf,
   transaction,
   unique,
 } from "../../src/conformance/build.ts";
+import type { RowDataPacket } from "mysql2/promise";
 import { StateError } from "../../src/errors.ts";
 import type { Key } from "../../src/key.ts";
 import type { ChangeBatch, Store } from "../../src/store.ts";
@@ -321,4 +323,53 @@ if (isSelected("mariadb")) {
     assert.equal((await blocked).version, 2);
     assert.equal(await valueOf(check, `SELECT COUNT(*) FROM ${prefix}_versions`), 2);
   });
+
+  test("who is told of a write that somebody else made, is told when it is on disk", async (t) => {
+    const url = newUrl();
+    const store = await openMysql(t, url);
+    const connection = await connectTo(t, server.url);
+    const commits = async (): Promise<number> => {
+      const [rows] = await connection.query<RowDataPacket[]>(
+        "SHOW GLOBAL STATUS LIKE 'Com_commit'",
+      );
+      return Number(rows[0]?.["Value"]);
+    };
+    const key = keyOf(unique());
+    const request = requestId();
+    const parts = { request, puts: [put(key, "value")] };
+    committed(await commit(store, parts));
+    const before = await commits();
+    assert.equal(committed(await commit(store, parts)).replayed, true);
+    assert.equal(await commits(), before + 1, "the answer of a replay waits for a commit");
+    assert.equal(committed(await commit(store, { deletes: [keyOf(unique())] })).deletes.length, 1);
+    assert.equal(await commits(), before + 2, "and that of a delete of nothing");
+    const refused = await commit(store, {
+      conditions: [{ kind: "absent", key }],
+      puts: [put(key, "")],
+    });
+    assert.equal(refused.outcome, "conflict");
+    assert.equal(await commits(), before + 2, "a refusal tells of nothing written");
+  });
+
+  test("a database that refuses to tell the time costs no connections", async (t) => {
+    const proxy = await Proxy.start(t, newUrl());
+    const url = new URL(proxy.url);
+    url.searchParams.set("connectionLimit", "3");
+    url.searchParams.set("idleTimeout", "1000");
+    const store = await openMysql(t, url.href);
+    proxy.decide = (piece) => (piece.includes("UNIX_TIMESTAMP") ? syncWaitFailed() : "pass");
+    // The connections that there were grow old.
+    await sleep(1_100);
+    for (let call = 0; call < 20; call += 1) await assert.rejects(store.ping());
+    await sleep(100);
+    assert.ok(proxy.open <= 3, `${proxy.open} connections are open`);
+  });
+}
+
+/** What a Galera node without a quorum answers a query: error 1205. */
+function syncWaitFailed(): Uint8Array {
+  const body = Buffer.from("...#HY000WSREP synchronous wait failed", "latin1");
+  body.writeUInt8(0xff, 0);
+  body.writeUInt16LE(1205, 1);
+  return Buffer.concat([Buffer.from([body.length, 0, 0, 1]), body]);
 }

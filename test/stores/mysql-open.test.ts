@@ -4,12 +4,23 @@ import { after, test } from "node:test";
 import type { RowDataPacket } from "mysql2/promise";
 import { keyOf, putOne, readEntry, readOne, textOf, unique } from "../../src/conformance/build.ts";
 import { StateError } from "../../src/errors.ts";
+import { openSession } from "../../src/stores/mysql/connect.ts";
+import { parseMysqlUrl } from "../../src/stores/mysql/options.ts";
+import { tablesOf } from "../../src/stores/mysql/sql.ts";
+import { systemClock } from "../../src/telemetry/clock.ts";
 import { freshUrls } from "../servers/fresh-url.ts";
 import { startMariadb } from "../servers/mariadb.ts";
 import { freePort, waitUntil } from "../servers/process.ts";
 import { isSelected } from "../servers/selection.ts";
 import { Stopwatch } from "../servers/stopwatch.ts";
-import { connectTo, openMysql, prefixOf, valueOf, withGlobal } from "./mysql-support.ts";
+import {
+  connectTo,
+  openMysql,
+  prefixOf,
+  STORE_OPTIONS,
+  valueOf,
+  withGlobal,
+} from "./mysql-support.ts";
 import { failsWith, PATIENCE_MS, RecordedLog, untilDone } from "./support.ts";
 
 type LookedUp = (error: null, addresses: readonly LookupAddress[]) => void;
@@ -226,6 +237,28 @@ if (isSelected("mariadb")) {
         assert.equal(first?.key, key);
       });
     }
+  });
+
+  test("the database's time is told right in the hour that comes twice", async (t) => {
+    const zone = process.env["TZ"];
+    process.env["TZ"] = "Europe/Berlin";
+    const there = await startMariadb();
+    t.after(() => there.stop());
+    if (zone === undefined) delete process.env["TZ"];
+    else process.env["TZ"] = zone;
+    const options = parseMysqlUrl(there.url);
+    const deadline = systemClock.monotonic() + PATIENCE_MS;
+    const session = await openSession(
+      { options, tables: tablesOf("vss"), store: STORE_OPTIONS },
+      { database: options.database, idleTimeoutMs: PATIENCE_MS, isGalera: false, deadline },
+    );
+    t.after(() => session.destroy());
+    const inTheFirst = Date.parse("2026-10-25T00:30:00Z") / 1_000;
+    const [, rows] = await session.run(
+      [`SET timestamp = ${inTheFirst}`, "SELECT UNIX_TIMESTAMP(NOW(3))"],
+      deadline,
+    );
+    assert.equal(Number(rows?.[0]?.[0]), inTheFirst);
   });
 
   test("a server without a free connection is an unavailable store, and a passing one", async (t) => {

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Connection } from "mysql2/promise";
 import {
   at,
   commit,
@@ -15,6 +17,7 @@ import type { Key } from "../../src/key.ts";
 import type { Outcome, Store } from "../../src/store.ts";
 import { freshUrls } from "../servers/fresh-url.ts";
 import { startMariadb } from "../servers/mariadb.ts";
+import { waitUntil } from "../servers/process.ts";
 import { isSelected } from "../servers/selection.ts";
 import { connectTo, openMysql, prefixOf, valueOf } from "./mysql-support.ts";
 
@@ -97,6 +100,50 @@ if (isSelected("mariadb")) {
       );
     }
   });
+
+  const torn: readonly {
+    readonly what: string;
+    readonly transact: (absent: Key) => Parameters<typeof transaction>[0];
+  }[] = [
+    { what: "deletes and reads", transact: (key) => ({ deletes: [key], reads: [key] }) },
+    {
+      what: "needs absent and reads",
+      transact: (key) => ({ conditions: [{ kind: "absent", key }], reads: [key] }),
+    },
+  ];
+  for (const { what, transact } of torn) {
+    test(`a key that a transaction ${what} does not come to be in between, behind others of its batch`, async (t) => {
+      const url = newUrl();
+      const [one, two] = [await openMysql(t, url), await openMysql(t, url)];
+      const [name, value] = [unique(), unique()];
+      const [absent, behind] = [keyOf(`${name}-a`), keyOf(`${name}-b`)];
+      await putOne(one, behind, value);
+      const inTheWay = await connectTo(t, server.url);
+      await inTheWay.query("START TRANSACTION");
+      await inTheWay.query(
+        `SELECT 1 FROM ${prefixOf(url)}_heads WHERE key_bytes = '${behind}' FOR UPDATE`,
+      );
+      const batch = one.commit([
+        transaction(transact(absent)),
+        transaction({ puts: [put(behind, value)] }),
+      ]);
+      await waitForLock(inTheWay);
+      const rival = putOne(two, absent, value);
+      await Promise.race([rival, sleep(300)]);
+      await inTheWay.query("COMMIT");
+      const { reads } = committed(at(await batch, 0));
+      assert.deepEqual(reads, [undefined]);
+      await rival;
+    });
+  }
+
+  /** Until somebody waits for a row. InnoDB tells news of it to who has not asked for a tenth of a second. */
+  const waitForLock = (connection: Connection): Promise<void> =>
+    waitUntil("a wait for a row", async () => {
+      await sleep(200);
+      const waits = "SELECT COUNT(*) FROM information_schema.INNODB_LOCK_WAITS";
+      return Number(await valueOf(connection, waits)) > 0;
+    });
 
   test("holding absent keys leaves nothing behind", async (t) => {
     const url = newUrl();

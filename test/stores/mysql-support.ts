@@ -6,19 +6,20 @@ import { systemClock } from "../../src/telemetry/clock.ts";
 import { silentLog } from "../../src/telemetry/log.ts";
 import { PATIENCE_MS } from "./support.ts";
 
+export const STORE_OPTIONS: StoreOptions = {
+  clock: systemClock,
+  log: silentLog,
+  timeoutMs: PATIENCE_MS,
+  connectTimeoutMs: PATIENCE_MS,
+};
+
 /** Opens a store that is closed with the test, also where the test fails. */
 export async function openMysql(
   test: TestContext,
   url: string,
   more: Partial<StoreOptions> = {},
 ): Promise<Store> {
-  const store = await open(url, {
-    clock: systemClock,
-    log: silentLog,
-    timeoutMs: PATIENCE_MS,
-    connectTimeoutMs: PATIENCE_MS,
-    ...more,
-  });
+  const store = await open(url, { ...STORE_OPTIONS, ...more });
   test.after(() => store.close());
   return store;
 }

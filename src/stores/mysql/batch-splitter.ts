@@ -10,6 +10,9 @@ import { PACKET_OVERHEAD_BYTES } from "./settings.ts";
 /** Keys of one database transaction: statements that list them stay far below a packet. */
 const KEYS_MAX = 1024;
 
+/** Of its keys together; in the feed, one of control characters takes twelve times its length. */
+const KEY_CHARS_MAX = 192 * 1024;
+
 /** A transaction at its place in the batch. */
 interface Placed {
   readonly place: number;
@@ -19,6 +22,13 @@ interface Placed {
 /** Perhaps counting some twice. */
 function countKeys({ conditions, puts, deletes, reads }: Transaction): number {
   return conditions.length + puts.length + deletes.length + reads.length;
+}
+
+function countChars({ puts, deletes }: Transaction): number {
+  let chars = 0;
+  for (const { key } of puts) chars += key.length;
+  for (const key of deletes) chars += key.length;
+  return chars;
 }
 
 function importsInto(keys: ReadonlySet<Key>, { puts }: Transaction): boolean {
@@ -76,20 +86,27 @@ export class BatchSplitter {
     const groups: Placed[][] = [];
     const deleted = new Set<Key>();
     let keys = Infinity;
-    let bytes = Infinity;
+    let chars = 0;
+    let bytes = 0;
     transactions.forEach((transaction, place) => {
       if (transaction.puts.some(({ value }) => value.byteLength > this.#valueBytesMax)) return;
       const keyCount = countKeys(transaction);
       const valueBytes = transaction.puts.reduce((sum, { value }) => sum + value.byteLength, 0);
-      const isFull = keys + keyCount > KEYS_MAX || bytes + valueBytes > BATCH_BYTES_MAX;
+      const keyChars = countChars(transaction);
+      const isFull =
+        keys + keyCount > KEYS_MAX ||
+        chars + keyChars > KEY_CHARS_MAX ||
+        bytes + valueBytes > BATCH_BYTES_MAX;
       if (isFull || importsInto(deleted, transaction)) {
         groups.push([]);
         deleted.clear();
         keys = 0;
+        chars = 0;
         bytes = 0;
       }
       for (const key of transaction.deletes) deleted.add(key);
       keys += keyCount;
+      chars += keyChars;
       bytes += valueBytes;
       groups.at(-1)?.push({ place, transaction });
     });

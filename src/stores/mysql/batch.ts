@@ -82,15 +82,16 @@ export function keysOfBatch(transactions: readonly Transaction[]): Key[] {
 }
 
 /**
- * Whether a key that does not exist must be held against creation: where a transaction writes to one
- * key because another is absent. An absent key that is itself put needs no hold, as creating it
- * twice fails; nor does a transaction of one key, which may count as done the moment it was looked at.
+ * Whether a key that does not exist must be held against creation: where a transaction comes to something
+ * because a key is absent. Nothing does where it only reads, by one statement. An absent key that is
+ * itself put needs no hold, as creating it twice fails; nor does a transaction of one key, which may
+ * count as done the moment it was looked at, unless it is read too, a moment later.
  */
 export function needsHeldAbsence(transaction: Transaction): boolean {
-  const { puts, deletes } = transaction;
-  if (puts.length + deletes.length === 0) return false;
+  const { conditions, puts, deletes, reads } = transaction;
+  if (conditions.length + puts.length + deletes.length === 0) return false;
   const keys = new Set(keysOf(transaction));
-  if (keys.size === 1) return false;
+  if (keys.size === 1 && reads.length === 0) return false;
   for (const { key } of puts) keys.delete(key);
   return keys.size > 0;
 }
@@ -105,4 +106,18 @@ export function isPutsOnly(transaction: Transaction): boolean {
 /** Whether it neither writes nor has to be remembered. */
 export function isReadOnly({ puts, deletes, request }: Transaction): boolean {
   return puts.length === 0 && deletes.length === 0 && request === undefined;
+}
+
+/**
+ * Whether an answer tells that something is written, by this commit or by one before it: what others
+ * have committed may be seen before it is on disk, and is there when a commit of our own is answered.
+ */
+export function tellsOfWrites(
+  transactions: readonly Transaction[],
+  { outcomes }: BatchPlan,
+): boolean {
+  return outcomes.some(({ outcome }, index) => {
+    const transaction = transactions[index];
+    return outcome === "committed" && transaction !== undefined && !isReadOnly(transaction);
+  });
 }

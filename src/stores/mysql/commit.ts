@@ -11,6 +11,7 @@ import {
   keysOfBatch,
   needsHeldAbsence,
   planBatch,
+  tellsOfWrites,
   type BatchPlan,
 } from "./batch.ts";
 import {
@@ -29,8 +30,8 @@ import { latestStatement, toLatestRow } from "./read-statements.ts";
 import { toNumber } from "./rows.ts";
 import type { Session } from "./session.ts";
 import { PACKET_OVERHEAD_BYTES } from "./settings.ts";
-import { compareRowCount, hexLiteral } from "./sql.ts";
-import { toPackets, writeStatements, type Statement } from "./write-statements.ts";
+import { compareRowCount, hexLiteral, keyList } from "./sql.ts";
+import { keyOfWrite, toPackets, writeStatements, type Statement } from "./write-statements.ts";
 
 /**
  * Attempts at one batch that others keep getting in the way of. Where ten connections put and delete the
@@ -212,7 +213,7 @@ export class Committer {
     this.#compare(job, state.heads);
     const before = new Map(state.heads);
     const plan = planBatch(job.transactions, state, now);
-    if (plan.writes.length === 0 && plan.remember.length === 0) {
+    if (!tellsOfWrites(job.transactions, plan)) {
       await session.run(["ROLLBACK"], job.deadline);
       return plan.outcomes;
     }
@@ -231,10 +232,29 @@ export class Committer {
     const statements = [
       ...forgetRequests(tables, state.expiredRequests),
       ...writeStatements(plan, context),
+      ...this.#guardStatements(job, before, plan),
     ];
     await this.#send(session, job, { attempt, plan, statements });
     this.#remember(job, heads, plan);
     return plan.outcomes;
+  }
+
+  /**
+   * Galera passes on what a transaction writes, and not what it has locked: two of them on two nodes, each
+   * of which writes what the other one relies on, would both be committed. So all that is relied on
+   * is written: a new stamp, which changes nothing for anybody.
+   */
+  #guardStatements(job: Job, before: Heads, plan: BatchPlan): readonly string[] {
+    const { tables, options } = this.#parts.database;
+    if (!options.isGalera) return [];
+    const written = new Set(plan.writes.map(keyOfWrite));
+    const guarded = job.keys.filter((key) => before.get(key) !== undefined && !written.has(key));
+    if (guarded.length === 0) return [];
+    this.#parts.cache.forget(guarded);
+    return [
+      `UPDATE ${tables.heads} SET stamp = ${hexLiteral(stampOf(job))} ` +
+        `WHERE key_bytes IN (${keyList(guarded)})`,
+    ];
   }
 
   /** Learns from heads that are locked whether guesses would have been right. */
@@ -284,7 +304,7 @@ export class Committer {
     const { cache } = this.#parts;
     const stamp = stampOf(job);
     for (const write of plan.writes) {
-      const key = write.kind === "put" ? write.put.key : write.key;
+      const key = keyOfWrite(write);
       const head = heads.get(key);
       if (head === undefined) cache.forget([key]);
       else if (write.kind === "put" && write.entry.version === head.version) {
@@ -293,11 +313,18 @@ export class Committer {
     }
   }
 
-  /** Finds which attempt the database took under this id. */
+  /**
+   * Finds which attempt the database took under this id. It may be seen before it is on disk; a commit of
+   * our own, of an id that nobody waits for, is answered when all before it is.
+   */
   async #outcomeOf(session: Session, job: Job): Promise<readonly Outcome[]> {
     const { tables } = this.#parts.database;
     const [, rows = []] = await session.run(
-      ["ROLLBACK", `SELECT attempt FROM ${tables.commits} WHERE id = ${hexLiteral(job.id)}`],
+      [
+        "ROLLBACK",
+        `SELECT attempt FROM ${tables.commits} WHERE id = ${hexLiteral(job.id)}`,
+        commitIdStatement(tables, this.#newId(), { number: 0 }),
+      ],
       job.deadline,
     );
     const plan = job.unanswered.get(toNumber(rows[0]?.[0]));
@@ -327,14 +354,15 @@ export class Committer {
     const { database } = this.#parts;
     const keys = keysOfBatch(transactions);
     return database.readBy(deadline, async (session) => {
-      const statements = keys.length > 0 ? [latestStatement(database.tables, keys, true)] : [];
+      const areRead = transactions.some(({ reads }) => reads.length > 0);
+      const statements = keys.length > 0 ? [latestStatement(database.tables, keys, areRead)] : [];
       const rows = statements.length > 0 ? (await session.run(statements, deadline))[0] : [];
       const heads: Heads = new Map(keys.map((key) => [key, undefined]));
       const entries = new Map<Key, Entry>();
       for (const row of rows ?? []) {
-        const { key, head, entry } = toLatestRow(row, true);
+        const { key, head, entry } = toLatestRow(row, areRead);
         heads.set(key, head);
-        // The statement asked for values.
+        // The statement asked for values, where any is wanted.
         entries.set(key, entry as Entry);
       }
       const state = { heads, entries, requests: new Map() };

@@ -95,7 +95,11 @@ export function openSession(
 ): Promise<Session> {
   const setup = sessionSetup(store.timeoutMs, use.idleTimeoutMs, use.isGalera);
   const { driver } = options;
-  return Session.open({ driver, database: use.database, setup, clock: store.clock }, use.deadline);
+  const { database, isGalera, deadline } = use;
+  return Session.open(
+    { driver, database, setup, isOneByOne: isGalera, clock: store.clock },
+    deadline,
+  );
 }
 
 /**
@@ -109,6 +113,8 @@ function sessionSetup(timeoutMs: number, idleTimeoutMs: number, isGalera: boolea
   const settings = [
     "SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
     "SESSION autocommit = 1",
+    // With another one, an hour of each autumn comes twice, and `NOW` does not say which it is.
+    "SESSION time_zone = '+00:00'",
     `SESSION innodb_lock_wait_timeout = ${lockWaitSeconds}`,
     `SESSION wait_timeout = ${idleSeconds}`,
     ...(isGalera ? ["SESSION wsrep_sync_wait = 1"] : []),

@@ -20,6 +20,7 @@ export interface DatabaseOptions {
   readonly readers: Pool;
   readonly writers: Pool;
   readonly maxPacketBytes: number;
+  readonly isGalera: boolean;
   readonly failures: FailureLog;
   /** Milliseconds since 1970 on the database's own clock, which all processes share. */
   readonly serverTime: () => number;

@@ -13,6 +13,11 @@ export interface SessionOptions {
   readonly database: string | undefined;
   /** Statements that make the session what the store needs. */
   readonly setup: readonly string[];
+  /**
+   * Whether each statement is sent in a packet of its own. Galera may roll a transaction back between two
+   * statements of one packet, and the server then carries out the rest of the packet without one.
+   */
+  readonly isOneByOne: boolean;
   readonly clock: Clock;
 }
 
@@ -33,14 +38,16 @@ export class Session {
   readonly #connection: Connection;
   readonly #socket: Socket;
   readonly #clock: Clock;
+  readonly #isOneByOne: boolean;
   readonly #onEnd: (() => void)[] = [];
   #ended = false;
   #rejectCurrent: ((error: Error) => void) | undefined;
 
-  private constructor(connection: Connection, socket: Socket, clock: Clock) {
+  private constructor(connection: Connection, socket: Socket, options: SessionOptions) {
     this.#connection = connection;
     this.#socket = socket;
-    this.#clock = clock;
+    this.#clock = options.clock;
+    this.#isOneByOne = options.isOneByOne;
     // Without a listener, an error of an idle connection would end the process.
     connection.on("error", (error: Error) => this.#end(error));
     socket.on("close", () => this.#end(undefined));
@@ -72,7 +79,7 @@ export class Session {
       queryFormat: (sql) => sql,
       maxPreparedStatements: PREPARED_STATEMENTS_MAX,
     });
-    const session = new Session(connection, socket, clock);
+    const session = new Session(connection, socket, options);
     const limit = Math.min(deadline, clock.monotonic() + (driver.connectTimeout ?? Infinity));
     try {
       await session.#settle<void>(limit, (done) => connection.connect((error) => done(error)));
@@ -95,10 +102,15 @@ export class Session {
   }
 
   /**
-   * Sends statements in one packet, and answers the rows of each. The server stops at the first that
-   * fails, and leaves an open transaction open.
+   * Sends statements, in one packet mostly, and answers the rows of each. None is carried out after the
+   * first that fails, and an open transaction is left open.
    */
   async run(statements: readonly string[], deadline: number): Promise<readonly Rows[]> {
+    if (this.#isOneByOne && statements.length > 1) {
+      const results: Rows[] = [];
+      for (const one of statements) results.push(...(await this.run([one], deadline)));
+      return results;
+    }
     const sql = statements.join(";");
     const result = await this.#settle<unknown>(deadline, (done) => {
       this.#connection.query({ sql }, (error, rows) => done(error, rows));

@@ -149,8 +149,8 @@ function binlogSetting(variables: Variables): readonly Setting[] {
     variables,
     "sync_binlog",
     (value) => value === "1",
-    "After a power cut the binary log, and replicas fed from it, may lack acknowledged writes. Set " +
-      "it to 1.",
+    "A power cut can lose the last acknowledged writes, as InnoDB leaves the flush of a commit to the " +
+      "binary log, and replicas may have what the database has lost. Set it to 1.",
   );
 }
 
@@ -204,11 +204,15 @@ function semiSyncSetting(variables: Variables): readonly Setting[] {
   });
 }
 
-function promiseOf(variables: Variables): string {
+/** What an acknowledged write survives, in a sentence. */
+export function promiseOf(variables: Variables): string {
   const galera = isOn(variables, "wsrep_on")
     ? " In a Galera cluster it can be lost when a node fails."
     : "";
-  switch (variables.get("innodb_flush_log_at_trx_commit")) {
+  const flush = variables.get("innodb_flush_log_at_trx_commit");
+  // InnoDB leaves the flush of a commit to the binary log, where there is one.
+  const isLeftToSystem = isOn(variables, "log_bin") && variables.get("sync_binlog") !== "1";
+  switch (flush === "1" && isLeftToSystem ? "2" : flush) {
     case "1":
     case "3":
       return `An acknowledged write survives a crash of the database and a power cut.${galera}`;

@@ -15,6 +15,7 @@ import type {
   Transaction,
 } from "../../store.ts";
 import { BatchSplitter } from "./batch-splitter.ts";
+import { ConnectError } from "./classify.ts";
 import { Committer } from "./commit.ts";
 import { openSession, prepare, type Opening } from "./connect.ts";
 import { Database } from "./database.ts";
@@ -66,8 +67,13 @@ function openDatabase(opening: Opening, facts: ServerFacts): Database {
     const { database } = options;
     const { isGalera } = facts;
     const session = await openSession(opening, { database, idleTimeoutMs, isGalera, deadline });
-    const [rows = []] = await session.run(["SELECT UNIX_TIMESTAMP(NOW(3))"], deadline);
-    offset = Number(rows[0]?.[0]) * 1000 - clock.monotonic();
+    try {
+      const [rows = []] = await session.run(["SELECT UNIX_TIMESTAMP(NOW(3))"], deadline);
+      offset = Number(rows[0]?.[0]) * 1000 - clock.monotonic();
+    } catch (error) {
+      session.destroy();
+      throw new ConnectError("the database does not tell the time", { cause: error });
+    }
     return session;
   };
   const writers = Math.min(WRITE_LANES + SPARE_WRITERS, Math.floor(options.connectionLimit / 2));
@@ -85,6 +91,7 @@ function openDatabase(opening: Opening, facts: ServerFacts): Database {
     readers: pool(options.connectionLimit - writers, options.idleTimeoutMs),
     writers: pool(writers, Math.min(options.idleTimeoutMs, WRITER_IDLE_MS)),
     maxPacketBytes: facts.maxPacketBytes,
+    isGalera: facts.isGalera,
     failures: new FailureLog("The database", store),
     serverTime: () => clock.monotonic() + offset,
   });

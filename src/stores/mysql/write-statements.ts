@@ -50,11 +50,12 @@ export function writeStatements(plan: BatchPlan, context: HeadContext): Statemen
 
 function writtenKeys(writes: readonly Write[]): Iterable<Key> {
   const keys = new Set<Key>();
-  for (const write of writes) keys.add(keyOf(write));
+  for (const write of writes) keys.add(keyOfWrite(write));
   return keys;
 }
 
-function keyOf(write: Write): Key {
+/** The key that a write changes. */
+export function keyOfWrite(write: Write): Key {
   return write.kind === "put" ? write.put.key : write.key;
 }
 
@@ -146,7 +147,7 @@ function deletedStatements(writes: readonly Write[], context: HeadContext): Stat
 function feedStatements(writes: readonly Write[], { tables, now }: HeadContext): Statement[] {
   const changes = new Map<number, StoredChange[]>();
   for (const write of writes) {
-    const partition = hashKey(keyOf(write)) % PARTITIONS;
+    const partition = hashKey(keyOfWrite(write)) % PARTITIONS;
     const list = changes.get(partition);
     if (list === undefined) changes.set(partition, [toChange(write)]);
     else list.push(toChange(write));
