@@ -12,7 +12,7 @@ export async function run({ args, settings }: Invocation): Promise<number> {
   process.stdout.on("error", onOutputError);
   const source = await openSource(args[0] ?? "", settings);
   try {
-    return await runCopy({
+    const code = await runCopy({
       source: new StoreSource(source, new Patience(settings.connectTimeoutMs, systemClock)),
       makeSink: ({ progress, leaveOut }) =>
         Promise.resolve(
@@ -25,6 +25,8 @@ export async function run({ args, settings }: Invocation): Promise<number> {
       verb: "Exported",
       settings,
     });
+    await flushed();
+    return code;
   } finally {
     await source.close();
   }
@@ -34,6 +36,11 @@ export async function run({ args, settings }: Invocation): Promise<number> {
 function onOutputError(error: NodeJS.ErrnoException): void {
   if (error.code !== "EPIPE") process.stderr.write(`vss export: ${error.message}\n`);
   process.exit(1);
+}
+
+/** Until whoever reads has been handed everything: the process ends soon after its command. */
+function flushed(): Promise<void> {
+  return new Promise((resolve) => process.stdout.write("", () => resolve()));
 }
 
 async function write(text: string): Promise<void> {

@@ -176,8 +176,8 @@ export class StateClient implements StateApi {
     const { bytes } = await this.#transport.send({
       method: "POST",
       path: `-/restore${query({ ...options, at: momentText("at", options.at) })}`,
-      // Brought back once, a key is as it had been, and a repetition leaves it alone.
-      repeat: "always",
+      // Once more, it would undo what others have written since.
+      repeat: "unapplied",
     });
     const json = parseJson(bytes);
     return {

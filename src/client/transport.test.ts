@@ -110,6 +110,23 @@ test("attempts are bounded, and one that may have been applied is never forgotte
   assert.equal(error.applied, "unknown");
 });
 
+test("a put whose answer was lost may have happened, also where the store has turned read-only since", async () => {
+  await using fake = await serverThat((request, response, attempt) => {
+    if (attempt === 1) request.socket.destroy();
+    else answerProblem(response, 503, { code: "store_read_only", applied: "no" });
+  });
+  const error = await failureOf(fake.client.put("k", "v"));
+  assert.deepEqual([error.code, error.applied], ["outcome_unknown", "unknown"]);
+  assert.equal(fake.requests.length, 2);
+});
+
+test("a restore of a prefix whose answer was lost is not sent again: it would undo what came since", async () => {
+  await using fake = await serverThat((request) => request.socket.destroy());
+  const error = await failureOf(fake.client.restorePrefix({ prefix: "", at: 0 }));
+  assert.equal(error.code, "outcome_unknown");
+  assert.equal(fake.requests.length, 1);
+});
+
 test("an answer that is final is thrown at once, with its details", async () => {
   await using fake = await serverThat((_request, response) => {
     const detail = "The latest version is 4.";

@@ -1,5 +1,5 @@
 import { Calls } from "../calls.ts";
-import { StateError } from "../errors.ts";
+import { ERRORS, StateError } from "../errors.ts";
 import { asUnknown, failureOfAnswer, failureOfFetch, type Failure } from "./failure.ts";
 
 export interface TransportOptions {
@@ -107,8 +107,10 @@ export class Transport {
         attempt < attempts &&
         (request.repeat === "always" || error.applied === "no");
       if (!mayRepeat || !(await pause(waitMs(result, attempt), deadline))) {
-        // An answer that is final tells of earlier attempts too: their id would have been found.
-        throw mayBeApplied && isTransient ? asUnknown(result) : error;
+        // A refusal tells of earlier attempts too, as their id would have been found. A server that can't
+        // serve has not looked for it.
+        const isRefusal = !isTransient && ERRORS[error.code].status < 500;
+        throw mayBeApplied && !isRefusal ? asUnknown(result) : error;
       }
     }
   }

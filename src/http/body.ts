@@ -3,6 +3,9 @@ import { CONTENT_TYPE_CHARS_MAX } from "../limits.ts";
 import type { Exchange } from "./exchange.ts";
 import { overloaded } from "./load.ts";
 
+/** Of a body that is of no use. */
+const UNUSED_BYTES_MAX = 1024 * 1024;
+
 const NO_BYTES = Buffer.alloc(0);
 
 /** A body that is longer than this is read in pieces: it takes several turns of the event loop anyway. */
@@ -21,8 +24,17 @@ export function readBody(exchange: Exchange, bytesMax: number): Promise<Uint8Arr
   if (!exchange.server.load.hasRoom(declared)) return Promise.reject(overloaded());
   exchange.hold(declared);
   // Only now: a client that asks first has not sent a body that is refused.
-  if (headers.expect !== undefined) exchange.response.writeContinue();
+  if (headers.expect !== undefined && exchange.request.httpVersionMinor > 0)
+    exchange.response.writeContinue();
   return collect(exchange, declared, bytesMax);
+}
+
+/**
+ * Waits for the end of a body that is of no use. Who acts before it has come may act on what is then
+ * refused, as no HTTP or as too slow, as if nothing had been done.
+ */
+export async function endOfBody(exchange: Exchange): Promise<void> {
+  await readBody(exchange, UNUSED_BYTES_MAX);
 }
 
 function collect(exchange: Exchange, declared: number, bytesMax: number): Promise<Uint8Array> {

@@ -229,3 +229,28 @@ test("HTTP/1.0 needs no Host and gets no chunks", async () => {
   assert.equal(answer.body, '{"value":"v","version":1}');
   assert.equal(answer.headers["connection"], "close");
 });
+
+test("nothing is done of a request that is then refused for its body", async () => {
+  const { state } = served;
+  await state.put("acted-upon", "1");
+  await state.put("acted-upon", "2");
+  const since = encodeURIComponent(new Date(0).toISOString());
+  for (const start of [
+    "DELETE /acted-upon",
+    "POST /acted-upon/restore?version=1",
+    `POST /-/restore?prefix=acted&at=${since}`,
+  ]) {
+    const answer = await send(
+      `${start} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n`,
+    );
+    assert.equal(answer.status, 400);
+    assert.equal((await state.head("acted-upon"))?.version, 2, start);
+  }
+});
+
+test("a client of HTTP/1.0 is not told to continue, which it would take for the answer", async () => {
+  const answer = await send(
+    "PUT /continue HTTP/1.0\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi",
+  );
+  assert.equal(answer.status, 200);
+});

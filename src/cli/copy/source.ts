@@ -91,11 +91,10 @@ async function copyKeys(
   const gone: Key[] = [];
   for await (const batch of source.entries(wanted)) {
     signal.throwIfAborted();
-    await sink.write(batch.entries);
-    for (const key of batch.gone) {
-      await sink.withdraw(key);
-      gone.push(key);
-    }
+    // First: what was written of such a key is the last that was, and no other may come after it.
+    for (const key of batch.gone) await sink.withdraw(key);
+    gone.push(...batch.gone);
+    await sink.write(batch.entries.filter(({ key }) => !batch.gone.includes(key)));
   }
   return gone;
 }

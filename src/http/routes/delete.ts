@@ -1,4 +1,5 @@
 import { jsonAnswer } from "../answer.ts";
+import { endOfBody } from "../body.ts";
 import { CAS, conditionsOf } from "../conditions.ts";
 import { keyOf } from "../path.ts";
 import { queryParser } from "../query.ts";
@@ -25,7 +26,9 @@ export const deleteKey: Route = {
   async handle(exchange) {
     const key = keyOf(exchange.url);
     const { cas } = query(exchange.url);
-    const { versions } = await exchange.server.state.delete(key, conditionsOf(exchange, cas));
+    const conditions = conditionsOf(exchange, cas);
+    await endOfBody(exchange);
+    const { versions } = await exchange.server.state.delete(key, conditions);
     return jsonAnswer({ versions });
   },
 };

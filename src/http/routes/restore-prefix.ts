@@ -1,5 +1,6 @@
 import { AUTHOR_CHARS_MAX, PAGE_ITEMS_MAX } from "../../limits.ts";
 import { jsonAnswer } from "../answer.ts";
+import { endOfBody } from "../body.ts";
 import {
   CURSOR_CHARS_MAX,
   flag,
@@ -41,6 +42,7 @@ export const restorePrefix: Route = {
   },
   async handle(exchange) {
     const { at, ...rest } = query(exchange.url);
+    await endOfBody(exchange);
     const found = await exchange.server.state.restorePrefix({
       ...rest,
       at: parseRfc3339(at) ?? 0,

@@ -1,6 +1,7 @@
 import type { Which } from "../../api.ts";
 import { StateError } from "../../errors.ts";
 import { AUTHOR_CHARS_MAX, MESSAGE_CHARS_MAX } from "../../limits.ts";
+import { endOfBody } from "../body.ts";
 import { CAS, writeOptionsOf } from "../conditions.ts";
 import { keyOf } from "../path.ts";
 import { integer, invalidParameter, moment, optional, queryParser, text } from "../query.ts";
@@ -45,6 +46,7 @@ export const restore: Route = {
     const { version, at, cas, ...about } = query(exchange.url);
     const from = toWhich(version, at);
     const options = writeOptionsOf(exchange, cas);
+    await endOfBody(exchange);
     const written = await exchange.server.state.restore(key, { from, ...options, ...about });
     if (written === undefined) {
       throw new StateError("version_not_found", "The key does not exist, or has no such version.");
