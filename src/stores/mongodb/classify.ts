@@ -11,6 +11,11 @@ export class DeadlineError extends Error {
   override readonly name = "DeadlineError";
 }
 
+/** Another server, or another process of it, has taken over from the one that was asked. */
+export class ServerChangedError extends Error {
+  override readonly name = "ServerChangedError";
+}
+
 /** One document of an insert that MongoDB did not take, while it may have taken its neighbours. */
 export class RefusedError extends Error {
   override readonly name = "RefusedError";
@@ -57,6 +62,7 @@ const TRANSIENT_CODES: ReadonlySet<number> = new Set([
   10_058, // LegacyNotPrimary
   10_107, // NotWritablePrimary
   11_600, // InterruptedAtShutdown
+  11_601, // Interrupted, as by an administrator
   11_602, // InterruptedDueToReplStateChange
   13_435, // NotPrimaryNoSecondaryOk
   13_436, // NotPrimaryOrSecondary
@@ -87,6 +93,7 @@ export function isTransient(error: unknown): error is Error {
     if (labels.some((label) => error.hasErrorLabel(label))) return true;
     return TRANSIENT_CODES.has(serverCode(error) ?? 0);
   }
+  if (error instanceof ServerChangedError) return true;
   // Inside a transaction a place that is taken shows as a duplicate key: another try sees why.
   if (error instanceof RefusedError)
     return error.code === DUPLICATE_KEY || isTransientCode(error.code);
@@ -109,9 +116,26 @@ const CLOSED_NAMES: ReadonlySet<string> = new Set([
   "MongoTopologyClosedError",
 ]);
 
-/** True where MongoDB itself has said that it did not do what was asked. */
+/** Codes of commands that MongoDB has refused as a whole, before it did any of it. */
+const REFUSAL_CODES: ReadonlySet<number> = new Set([
+  2, // BadValue
+  9, // FailedToParse
+  13, // Unauthorized
+  14, // TypeMismatch
+  18, // AuthenticationFailed
+  20, // IllegalOperation
+  26, // NamespaceNotFound
+  33, // ProtocolError
+  59, // CommandNotFound
+  72, // InvalidOptions
+  73, // InvalidNamespace
+  8000, // AtlasError
+  10_334, // BSONObjectTooLarge
+]);
+
+/** True where MongoDB itself has said that it did nothing of what was asked. */
 export function isRefusal(error: unknown): boolean {
-  return error instanceof MongoServerError && !isTransient(error);
+  return REFUSAL_CODES.has(serverCode(error) ?? 0);
 }
 
 /** True where a transaction's commit may or may not have taken place, and can be asked for again. */

@@ -27,7 +27,7 @@ import { findRequests, insertRequests } from "./requests.ts";
 import { Round } from "./round.ts";
 import type { Answer, PlannedKey } from "./segments.ts";
 import type { StateCache } from "./state-cache.ts";
-import { loadKeys, readFloors } from "./states.ts";
+import { loadKeys, readFloors, toShown } from "./states.ts";
 
 const NO_SEGMENT = { state: NO_STATE, latest: undefined, id: undefined };
 
@@ -195,7 +195,8 @@ export class KeyCommitter {
     const segment = work.segments.shift();
     if (segment === undefined) throw new Error("Only a planned segment is inserted.");
     work.sent = false;
-    this.#database.journal?.note([{ _id: work.key, i: segment.document._id }]);
+    const { _id: i, s } = segment.document;
+    this.#database.journal?.note([toShown({ _id: work.key, i, s })]);
     this.#cache.set(work.key, segment.after, at);
     if (this.#entries.knows(work.key)) {
       this.#entries.keepHead(work.key, headAfter(segment), { at, newest: undefined });

@@ -8,7 +8,8 @@ import {
 } from "mongodb";
 import { DeadlineError, isTransient } from "./classify.ts";
 import { settleWithin, type Deadline } from "./deadline.ts";
-import type { Journal } from "./journal.ts";
+import type { Elections } from "./elections.ts";
+import type { Journal, Shown } from "./journal.ts";
 import type { Collections } from "./schema.ts";
 import { SegmentIds } from "./segment-ids.ts";
 
@@ -49,6 +50,8 @@ export class Database {
   readonly #sessions: ClientSession[] = [];
   /** Of a standalone server alone. */
   journal: Journal | undefined;
+  /** Of a replica set alone. */
+  elections: Elections | undefined;
 
   constructor(client: MongoClient, database: string, names: Collections, timeoutMs: number) {
     this.client = client;
@@ -73,7 +76,25 @@ export class Database {
 
   /** Reads with a command, and tries again while MongoDB changes its primary or comes back. */
   async read(command: Document, deadline: Deadline): Promise<Document> {
-    return retryTransient(deadline, () => this.command(command, deadline));
+    return this.steadily(deadline, () => this.command(command, deadline));
+  }
+
+  /** Tries again while MongoDB changes its primary or comes back; all of a try meets one primary. */
+  async steadily<T>(deadline: Deadline, call: () => Promise<T>): Promise<T> {
+    const { elections } = this;
+    return retryTransient(deadline, () =>
+      elections === undefined ? call() : elections.read(call, deadline),
+    );
+  }
+
+  /** Makes sure that no crash can take back what is about to be shown. */
+  async readKept<T>(
+    deadline: Deadline,
+    call: () => Promise<T>,
+    shownBy: (result: T) => Shown,
+  ): Promise<T> {
+    const { journal } = this;
+    return journal === undefined ? call() : journal.read(call, shownBy, deadline);
   }
 
   /** Reads with `find`: what a majority has, or the snapshot of a transaction. */
@@ -96,7 +117,7 @@ export class Database {
     if (session !== undefined) return this.#readAll<T>(aggregate, session, deadline);
     const command = { ...aggregate, readConcern: MAJORITY };
     // A cursor belongs to the session that has opened it.
-    return retryTransient(deadline, () =>
+    return this.steadily(deadline, () =>
       this.#withSession((own) => this.#readAll<T>(command, own, deadline)),
     );
   }
@@ -177,7 +198,7 @@ export function retryDelayMs(attempt: number): number {
   return Math.min(RETRY_DELAY_MS * 2 ** attempt, RETRY_DELAY_MS_MAX);
 }
 
-async function retryTransient<T>(deadline: Deadline, call: () => Promise<T>): Promise<T> {
+export async function retryTransient<T>(deadline: Deadline, call: () => Promise<T>): Promise<T> {
   for (let attempt = 0; ; attempt += 1) {
     try {
       return await call();

@@ -1,9 +1,10 @@
-import type { Document, ObjectId } from "mongodb";
+import type { Document } from "mongodb";
 import type { Key } from "../../key.ts";
 import type { Clock } from "../../telemetry/clock.ts";
 import { firstBatch, MAJORITY, type Database } from "./database.ts";
 import type { Deadline } from "./deadline.ts";
 import { toEntry } from "./documents.ts";
+import type { Shown } from "./journal.ts";
 import type { NewestWrite } from "./newest-write.ts";
 import type { Head, ReadCache, ReadTime, WantedHead } from "./read-cache.ts";
 import type { PlannedSegment } from "./segments.ts";
@@ -11,8 +12,8 @@ import {
   latestEntry,
   latestInfo,
   readHeads,
+  toShown,
   toState,
-  waitForJournal,
   type HeadDocument,
 } from "./states.ts";
 
@@ -79,11 +80,7 @@ export class HeadReader {
   }
 
   /** Remembers newest segments that were read without values, and answers what they say. */
-  async keep(
-    documents: readonly HeadDocument[],
-    { time, deadline }: Reading,
-  ): Promise<ReadonlyMap<Key, Head>> {
-    await waitForJournal(this.#database, documents, deadline);
+  keep(documents: readonly HeadDocument[], time: ReadTime): ReadonlyMap<Key, Head> {
     const heads = new Map<Key, Head>();
     for (const document of documents) {
       // The names of all documents are keys that were checked before they were written.
@@ -102,17 +99,17 @@ export class HeadReader {
   /** The keys whose newest segment is another one by now. */
   async #findChanged(known: ReadonlyMap<Key, Head>, reading: Reading): Promise<readonly Key[]> {
     if (known.size === 0) return [];
-    const starts = await readStarts(this.#database, [...known.keys()], reading.deadline);
+    const { deadline, time } = reading;
+    const starts = await this.#database.readKept(
+      deadline,
+      () => readStarts(this.#database, [...known.keys()], deadline),
+      (found) => unchanged(known, found),
+    );
     const changed: Key[] = [];
-    const shown: { readonly _id: Key; readonly i: ObjectId }[] = [];
     for (const [key, head] of known) {
-      const { segment } = head;
-      if (starts.get(key) === segment?.start) {
-        this.#cache.confirmHead(key, head, reading.time);
-        if (segment !== undefined) shown.push({ _id: key, i: segment.id });
-      } else changed.push(key);
+      if (starts.get(key) === head.segment?.start) this.#cache.confirmHead(key, head, time);
+      else changed.push(key);
     }
-    await waitForJournal(this.#database, shown, reading.deadline);
     return changed;
   }
 
@@ -149,6 +146,15 @@ function toHead(document: HeadDocument | undefined, values: boolean): Head {
     live: toState(document).live,
     latest: info && { value: undefined, ...info },
   };
+}
+
+/** The newest segments among those that are known which still start where they did. */
+function unchanged(known: ReadonlyMap<Key, Head>, starts: ReadonlyMap<string, number>): Shown {
+  return [...known].flatMap(([key, { segment }]) =>
+    segment !== undefined && segment.start === starts.get(key)
+      ? [toShown({ _id: key, i: segment.id, s: segment.start })]
+      : [],
+  );
 }
 
 /** The head of a key once a segment is in place. */

@@ -1,29 +1,68 @@
-import type { ObjectId } from "mongodb";
+import { DURABLE, retryTransient, type Database } from "./database.ts";
+import { ServerChangedError } from "./classify.ts";
+import type { Deadline } from "./deadline.ts";
 
-/** How many keys are remembered: about 150 bytes each. */
-const KEYS_MAX = 50_000;
+/** How many are remembered: about 150 bytes each. */
+const KNOWN_MAX = 50_000;
 
-/** A key's newest segment. */
-interface Newest {
-  /** The key. */
-  readonly _id: string;
-  /** The segment. */
-  readonly i: ObjectId;
-}
+/** What a read shows: the name of something that changes, and what it is at the moment. */
+export type Shown = readonly (readonly [name: string, id: string])[];
 
 /**
- * Knows which segments a standalone server has in its journal. A replica set shows its majority
- * readers nothing else; a standalone server shows a write at once, and for up to 100 ms a crash could
- * take it back from whoever has seen it.
+ * Knows what a standalone server has in its journal. A replica set shows its majority readers nothing
+ * else; a standalone server shows a write at once, and for up to 100 ms a crash could take it back
+ * from whoever has seen it.
  */
 export class Journal {
+  readonly #database: Database;
   readonly #known = new Map<string, string>();
+  /** The process of mongod that has answered last; its successor may have lost what it showed. */
+  #process = "";
 
-  note(newest: Iterable<Newest>): void {
-    for (const { _id: key, i } of newest) {
-      this.#known.set(key, i.toHexString());
-    }
-    if (this.#known.size > KEYS_MAX) this.#dropOldest(KEYS_MAX / 8);
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Remembers what a journaled write has just been acknowledged for. */
+  note(shown: Shown): void {
+    for (const [name, id] of shown) this.#known.set(name, id);
+    if (this.#known.size > KNOWN_MAX) this.#dropOldest(KNOWN_MAX / 8);
+  }
+
+  /** Reads, and again where mongod was restarted before its journal had what was read. */
+  async read<T>(
+    call: () => Promise<T>,
+    shownBy: (result: T) => Shown,
+    deadline: Deadline,
+  ): Promise<T> {
+    return retryTransient(deadline, async () => {
+      const process = this.#process;
+      const result = await call();
+      const shown = shownBy(result);
+      if (shown.every(([name, id]) => this.#known.get(name) === id)) return result;
+      const answering = await this.#flush(deadline);
+      this.#process = answering;
+      if (answering !== process) {
+        throw new ServerChangedError("MongoDB was restarted while it was read.");
+      }
+      this.note(shown);
+      return result;
+    });
+  }
+
+  /**
+   * Any journaled write will do: it comes after everything that can be seen by now. It is sent once:
+   * another process would carry it out as well, and know nothing of what was seen. Answers the process
+   * that there is after it: where it is the one that was known before the read, it has done both.
+   */
+  async #flush(deadline: Deadline): Promise<string> {
+    const updates = [{ q: { _id: "journal" }, u: { $inc: { n: 1 } }, upsert: true }];
+    const update = this.#database.names.meta;
+    await this.#database.command({ update, updates, writeConcern: DURABLE }, deadline);
+    const hello = (await this.#database.command({ hello: 1 }, deadline)) as {
+      readonly topologyVersion?: { readonly processId: unknown };
+    };
+    return String(hello.topologyVersion?.processId);
   }
 
   /** Many at a time: what is removed in front leaves holes that each look there has to pass. */
@@ -34,12 +73,5 @@ export class Journal {
       this.#known.delete(name);
       left -= 1;
     }
-  }
-
-  knows(newest: Iterable<Newest>): boolean {
-    for (const { _id: key, i } of newest) {
-      if (this.#known.get(key) !== i.toHexString()) return false;
-    }
-    return true;
   }
 }

@@ -2,7 +2,7 @@ import { firstBatch, type Database } from "./database.ts";
 import type { Deadline } from "./deadline.ts";
 import { INDEXES } from "./schema.ts";
 import type { SegmentDocument } from "./documents.ts";
-import type { HeadDocument } from "./states.ts";
+import { toShown, type HeadDocument } from "./states.ts";
 
 /** Segments of one scan: their metadata, at its longest, fits one reply of 16 MiB. */
 const SEGMENTS_MAX = 1010;
@@ -59,8 +59,12 @@ export class KeyScan {
       return undefined;
     }
     const limit = Math.min(Math.ceil(range.limit * this.#segmentsEach), SEGMENTS_MAX);
-    const segments = await this.#readSegments(range, limit, deadline);
-    const heads = segments.filter(({ k }, i) => k !== segments[i - 1]?.k).map(toHeadDocument);
+    const segments = await this.#database.readKept(
+      deadline,
+      () => this.#readSegments(range, limit, deadline),
+      (found) => headsAmong(found).map(toShown),
+    );
+    const heads = headsAmong(segments);
     const entries = segments.reduce((sum, { c }) => sum + c, 0);
     this.#learn(segments.length, entries, heads.filter(({ c }) => c > 0).length);
     const isEnd = segments.length < limit && entries <= ENTRIES_MAX;
@@ -105,6 +109,10 @@ const LAST_ENTRY = {
 };
 
 type ScannedSegment = Pick<SegmentDocument, "_id" | "k" | "s" | "c" | "g" | "v" | "b" | "t" | "e">;
+
+function headsAmong(segments: readonly ScannedSegment[]): readonly HeadDocument[] {
+  return segments.filter(({ k }, i) => k !== segments[i - 1]?.k).map(toHeadDocument);
+}
 
 function toHeadDocument({ _id: i, k, t, e, ...rest }: ScannedSegment): HeadDocument {
   return { ...rest, _id: k, i, t: t ?? null, e: e.at(-1) ?? null };

@@ -91,7 +91,7 @@ export class KeyReader {
     const scanned = await this.#scan.read(range, deadline);
     let part: Part;
     if (scanned !== undefined) {
-      const heads = await this.#heads.keep(scanned.heads, { time, deadline });
+      const heads = this.#heads.keep(scanned.heads, time);
       part = { heads, next: scanned.next };
     } else {
       part = await this.#readHeads(await readListed(this.#database, range, deadline), reading);

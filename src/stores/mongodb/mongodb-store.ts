@@ -22,6 +22,7 @@ import { KeyCommitter } from "./commit-keys.ts";
 import { connect, type Connected } from "./connect.ts";
 import type { Database } from "./database.ts";
 import { Deadline, settleWithin } from "./deadline.ts";
+import { Elections } from "./elections.ts";
 import { FailureLog } from "../shared/failure-log.ts";
 import { Feed, unsupported } from "./feed.ts";
 import { Journal } from "./journal.ts";
@@ -76,13 +77,14 @@ class MongodbStore implements Store {
     const others = new OtherWriters(database, states, clock);
     this.info = toInfo(parsed.scheme, facts);
     this.#database = database;
-    if (facts.topology === "standalone") database.journal = new Journal();
+    const isReplicaSet = facts.topology === "replica-set";
+    if (facts.topology === "standalone") database.journal = new Journal(database);
+    if (isReplicaSet) database.elections = new Elections(database);
     this.#options = options;
     this.#readConcern = parsed.readConcern;
     this.#committer = new KeyCommitter(database, { states, entries, others }, clock);
     this.#transactor = new Transactor(database, states, clock);
     // Only a replica set's primary can tell that nothing has been written.
-    const isReplicaSet = facts.topology === "replica-set";
     const newestWrite = isReplicaSet ? new NewestWrite(database) : undefined;
     this.#reader = new EntryReader(database, entries, { clock, newestWrite });
     this.#keyReader = new KeyReader(database, this.#reader.heads, clock);
@@ -171,11 +173,14 @@ class MongodbStore implements Store {
   }
 
   #readCall<T>(run: (deadline: Deadline) => Promise<T>): Promise<T> {
-    return this.#call(async (deadline) => {
-      const result = await run(deadline);
-      if (this.#readConcern === "linearizable") await confirmPrimary(this.#database, deadline);
-      return result;
-    });
+    if (this.#readConcern !== "linearizable") return this.#call(run);
+    return this.#call((deadline) =>
+      this.#database.steadily(deadline, async () => {
+        const result = await run(deadline);
+        await confirmPrimary(this.#database, deadline);
+        return result;
+      }),
+    );
   }
 
   /** Gives a call its deadline, and makes its failure one that callers know. */

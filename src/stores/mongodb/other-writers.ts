@@ -3,10 +3,11 @@ import type { Clock } from "../../telemetry/clock.ts";
 import { firstBatch, type Database } from "./database.ts";
 import type { Deadline } from "./deadline.ts";
 import type { KeyState, SegmentDocument } from "./documents.ts";
+import type { Shown } from "./journal.ts";
 import { AGE_MS_MAX } from "./recent.ts";
 import { lastIdOf, writerOf } from "./segment-ids.ts";
 import type { StateCache } from "./state-cache.ts";
-import { isClaimed, toState, waitForJournal } from "./states.ts";
+import { isClaimed, toShown, toState } from "./states.ts";
 
 /** Writers that are followed at once: those that races were lost to last. */
 const WRITERS_MAX = 8;
@@ -81,7 +82,12 @@ export class OtherWriters {
       return;
     }
     const at = this.#clock.monotonic();
-    const segments = await this.#readNew(deadline, after);
+    // Whoever builds on what it learns here has to be sure of it.
+    const segments = await this.#database.readKept(
+      deadline,
+      () => this.#readNew(deadline, after),
+      (found) => found.filter((segment) => this.#newsOf(segment) !== undefined).map(shownBy),
+    );
     const moved = segments.filter((segment) => this.#learn(segment));
     for (const { _id } of segments.toReversed()) {
       const writer = this.#writers.get(writerOf(_id));
@@ -93,8 +99,6 @@ export class OtherWriters {
     }
     this.#useless = moved.length > 0 ? 0 : this.#useless + 1;
     this.#unasked = Math.min(2 ** Math.max(0, this.#useless - USELESS_MAX) - 1, UNASKED_MAX);
-    const heads = moved.map(({ _id: i, k }) => ({ _id: k, i }));
-    await waitForJournal(this.#database, heads, deadline);
   }
 
   /** The newest segments since the last look, newest first. */
@@ -124,16 +128,25 @@ export class OtherWriters {
 
   /** Answers whether it says more of a key than was remembered. */
   #learn(segment: SeenSegment): boolean {
+    const news = this.#newsOf(segment);
+    if (news !== undefined) this.#states.set(segment.k, news.state, news.since);
+    return news !== undefined;
+  }
+
+  /** Where it has moved the end of a log to, where that is not known yet. */
+  #newsOf(segment: SeenSegment): { readonly state: KeyState; readonly since: number } | undefined {
     // It has been inserted since then, which is all that is known of when.
     const since = this.#writers.get(writerOf(segment._id))?.seenAt;
     const known = this.#states.get(segment.k);
     const state = stateAfter(segment);
-    if (since === undefined || known === undefined || state === undefined) return false;
+    if (since === undefined || known === undefined || state === undefined) return undefined;
     // Of a place below what is remembered nobody can say how old it is, and it is of no use.
-    if (state.next <= known.next) return false;
-    this.#states.set(segment.k, state, since);
-    return true;
+    return state.next > known.next ? { state, since } : undefined;
   }
+}
+
+function shownBy({ _id: i, k, s }: SeenSegment): Shown[number] {
+  return toShown({ _id: k, i, s });
 }
 
 /** Where the log ended when this segment was inserted; undefined where it can't be built on. */

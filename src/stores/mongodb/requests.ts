@@ -28,11 +28,24 @@ export async function findRequests(
   now: number,
   at: { readonly deadline: Deadline; readonly session?: ClientSession },
 ): Promise<FoundRequests> {
-  const found = new Map<string, RequestDocument>();
   const ids = transactions.flatMap(({ request }) => (request ? [requestKey(request.id)] : []));
-  if (ids.length === 0) return found;
-  const { segments, requests } = database.names;
+  if (ids.length === 0) return new Map();
   const since = new Date(now - REQUEST_ID_TTL_MS);
+  return database.readKept(
+    at.deadline,
+    () => lookUp(database, ids, since, at),
+    (found) => [...found].map(([id, record]) => [`request ${id}`, `${record.at.getTime()}`]),
+  );
+}
+
+async function lookUp(
+  database: Database,
+  ids: readonly RequestDocument["i"][],
+  since: Date,
+  at: { readonly deadline: Deadline; readonly session?: ClientSession },
+): Promise<FoundRequests> {
+  const found = new Map<string, RequestDocument>();
+  const { segments, requests } = database.names;
   const keep = (record: RequestDocument): void => {
     if (record.at > since) found.set(hexOf(record.i), record);
   };

@@ -12,6 +12,7 @@ import {
   type LiveKey,
   type SegmentDocument,
 } from "./documents.ts";
+import type { Shown } from "./journal.ts";
 
 /** The newest segment of a key, with its last entry alone. */
 export interface HeadDocument {
@@ -94,19 +95,23 @@ export async function readHeads(
   if (keys.length === 0) return new Map();
   const { segments } = database.names;
   const pipeline = headsPipeline(keys, values);
-  let heads: readonly HeadDocument[];
-  if (values && keys.length === 1) {
-    heads = await readHead(database, keys, at);
-  } else if (values || at.session !== undefined) {
-    heads = await database.aggregate<HeadDocument>(pipeline, { collection: segments, ...at });
-  } else {
+  const read = async (): Promise<readonly HeadDocument[]> => {
+    if (values && keys.length === 1) return readHead(database, keys, at);
+    if (values || at.session !== undefined) {
+      return database.aggregate<HeadDocument>(pipeline, { collection: segments, ...at });
+    }
     // Without values all heads of a batch fit one reply, which the driver's cursors cost more than.
     const command = { aggregate: segments, pipeline, cursor: { batchSize: keys.length + 1 } };
     const reply = await database.read({ ...command, readConcern: MAJORITY }, at.deadline);
-    heads = firstBatch<HeadDocument>(reply);
-  }
-  await waitForJournal(database, heads, at.deadline);
+    return firstBatch<HeadDocument>(reply);
+  };
+  const heads = await database.readKept(at.deadline, read, (found) => found.map(toShown));
   return new Map(heads.map((head) => [head._id, head]));
+}
+
+/** The newest segment of a key as `Journal` remembers it. */
+export function toShown({ _id: key, i, s }: Pick<HeadDocument, "_id" | "i" | "s">): Shown[number] {
+  return [key, `${s} ${i.toHexString()}`];
 }
 
 /** The head of one key, with its value, as a command that costs less; it always fits one reply. */
@@ -131,20 +136,6 @@ async function readHead(
   return found.map(({ _id: i, e, t = null, ...rest }) => {
     return { ...rest, _id: key ?? "", i, t, e: e.at(-1) ?? null };
   });
-}
-
-/** On a standalone server, makes sure that what is about to be shown can't be lost in a crash. */
-export async function waitForJournal(
-  database: Database,
-  heads: readonly Pick<HeadDocument, "_id" | "i">[],
-  deadline: Deadline,
-): Promise<void> {
-  const { journal, names } = database;
-  if (journal === undefined || journal.knows(heads)) return;
-  // Any journaled write will do: it comes after everything that can be seen by now.
-  const updates = [{ q: { _id: "journal" }, u: { $inc: { n: 1 } }, upsert: true }];
-  await database.read({ update: names.meta, updates, writeConcern: DURABLE }, deadline);
-  journal.note(heads);
 }
 
 /** What a writer needs to know of a key before it can write. */

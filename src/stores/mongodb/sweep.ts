@@ -21,6 +21,9 @@ const GRACE_MS = 10 * 60_000;
 /** Whose claim is older than this on the wall clock has ended without clearing: another takes over. */
 const ABANDONED_MS = 3 * 60 * 60_000;
 
+/** The place in front of a log's first. */
+const BEFORE_START = -1;
+
 /** What this process has claimed, and when. */
 interface Claim {
   readonly id: ObjectId;
@@ -103,7 +106,6 @@ export class Sweep {
 
   /** Clears a little of what a claim holds. Answers false where nothing is left of it. */
   async #clear({ id, clearedFrom }: Claim, deadline: Deadline): Promise<boolean> {
-    const { segments } = this.#database.names;
     const limit = this.#clearSize.items;
     const held = await this.#find({ filter: { t: id }, limit }, deadline);
     if (held.length === 0) return false;
@@ -116,31 +118,56 @@ export class Sweep {
     const search = { filter: { $or: before }, sort: { k: 1, s: -1 }, limit };
     const below = before.length > 0 ? await this.#find(search, deadline) : [];
     // A tombstone goes last of all: until then nothing shows that it has ended.
-    const done = below.length < limit ? [...trimmed, ...tombstones] : trimmed;
-    const carriers = [...below, ...done].filter(({ r }) => r).map(({ _id }) => _id);
+    const ended = below.length < limit ? tombstones : [];
+    const carriers = [...below, ...trimmed, ...ended].filter(({ r }) => r).map(({ _id }) => _id);
     await copyRequests(this.#database, carriers, this.#clock.now(), deadline);
-    const reply = await this.#database.read(
-      {
-        delete: segments,
-        deletes: [
-          { q: { _id: { $in: below.map(({ _id }) => _id) } }, limit: 0 },
-          // One that a writer has taken back meanwhile is not this claim's any more.
-          { q: { _id: { $in: done.map(({ _id }) => _id) }, t: id }, limit: 0 },
-        ],
-        ordered: true,
-        writeConcern: DURABLE,
-      },
-      deadline,
-    );
+    // One that a writer has taken back meanwhile is not this claim's any more.
+    const deletes = [{ _id: among(below) }, { _id: among(trimmed), t: id }];
     // What was not deleted is found again, as long as nobody goes on from below it.
-    if (writeErrors(reply).length > 0) return true;
+    if (!(await this.#delete(deletes, deadline))) return true;
+    if (ended.length > 0) await this.#deleteTombstones(ended, id, deadline);
     const lowest = new Map(below.map(({ k, s }) => [k, s]));
     for (const { _id, k, s } of tombstones) {
       const low = lowest.get(k) ?? s;
       if (low < s) clearedFrom.set(_id.toHexString(), low);
     }
-    for (const { _id } of done) clearedFrom.delete(_id.toHexString());
+    for (const { _id } of ended) clearedFrom.delete(_id.toHexString());
     return true;
+  }
+
+  /**
+   * Deletes tombstones that nothing stands before. A crash of a standalone server may take a delete
+   * back that others have seen already, so by then it must make no difference whether a tombstone is
+   * there: it is first moved in front of its log, which then goes on where an empty one begins.
+   */
+  async #deleteTombstones(
+    tombstones: readonly Clearable[],
+    claim: ObjectId,
+    deadline: Deadline,
+  ): Promise<void> {
+    const updates = tombstones.map(({ _id, k }) => {
+      return { q: { _id, k, t: claim }, u: { $set: { s: BEFORE_START } } };
+    });
+    // Of two tombstones of a key one is refused, and waits until the other has gone.
+    await this.#database.read(
+      { update: this.#database.names.segments, updates, ordered: false, writeConcern: DURABLE },
+      deadline,
+    );
+    await this.#delete([{ _id: among(tombstones), t: claim, s: BEFORE_START }], deadline);
+  }
+
+  /** Answers false where something was not deleted. */
+  async #delete(filters: readonly Document[], deadline: Deadline): Promise<boolean> {
+    const reply = await this.#database.read(
+      {
+        delete: this.#database.names.segments,
+        deletes: filters.map((q) => ({ q, limit: 0 })),
+        ordered: true,
+        writeConcern: DURABLE,
+      },
+      deadline,
+    );
+    return writeErrors(reply).length === 0;
   }
 
   async #find(search: Document, deadline: Deadline): Promise<readonly Clearable[]> {
@@ -156,6 +183,10 @@ export class Sweep {
     );
     return firstBatch<Clearable>(reply);
   }
+}
+
+function among(documents: readonly Clearable[]): Document {
+  return { $in: documents.map(({ _id }) => _id) };
 }
 
 /** Takes the lives that a tombstone ended out of the index that lists walk along. */
