@@ -105,9 +105,17 @@ export function isTransient(error: unknown): error is Error {
 function isLostConnection(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (CLOSED_NAMES.has(error.name)) return true;
-  const { syscall } = error as { readonly syscall?: unknown };
-  return typeof syscall === "string";
+  const { syscall, code } = error as { readonly syscall?: unknown; readonly code?: unknown };
+  return typeof syscall === "string" || (typeof code === "string" && CLOSED_CODES.has(code));
 }
+
+/** Node's own, for a connection that was already ended when it was written to. */
+const CLOSED_CODES: ReadonlySet<string> = new Set([
+  "EPIPE",
+  "ERR_SOCKET_CLOSED",
+  "ERR_STREAM_DESTROYED",
+  "ERR_STREAM_WRITE_AFTER_END",
+]);
 
 /** A server or its connections were given up, as a monitor has seen it go. */
 const CLOSED_NAMES: ReadonlySet<string> = new Set([

@@ -2,6 +2,7 @@ import { ObjectId, type Document } from "mongodb";
 import type { Clock } from "../../telemetry/clock.ts";
 import { DURABLE, firstBatch, writeErrors, type Database } from "./database.ts";
 import type { Deadline } from "./deadline.ts";
+import { NO_STATE } from "./documents.ts";
 import { copyRequests } from "./requests.ts";
 import { INDEXES } from "./schema.ts";
 import { StepSize } from "../shared/step-size.ts";
@@ -22,7 +23,7 @@ const GRACE_MS = 10 * 60_000;
 const ABANDONED_MS = 3 * 60 * 60_000;
 
 /** The place in front of a log's first. */
-const BEFORE_START = -1;
+const BEFORE_START = NO_STATE.next - 1;
 
 /** What this process has claimed, and when. */
 interface Claim {
@@ -137,14 +138,19 @@ export class Sweep {
 
   /**
    * Deletes tombstones that nothing stands before. A crash of a standalone server may take a delete
-   * back that others have seen already, so by then it must make no difference whether a tombstone is
-   * there: it is first moved in front of its log, which then goes on where an empty one begins.
+   * back that others have seen already, so there it must make no difference whether a tombstone has
+   * gone: it is first moved in front of its log, which then goes on where an empty one begins.
    */
   async #deleteTombstones(
     tombstones: readonly Clearable[],
     claim: ObjectId,
     deadline: Deadline,
   ): Promise<void> {
+    const claimed = { _id: among(tombstones), t: claim };
+    if (this.#database.journal === undefined) {
+      await this.#delete([claimed], deadline);
+      return;
+    }
     const updates = tombstones.map(({ _id, k }) => {
       return { q: { _id, k, t: claim }, u: { $set: { s: BEFORE_START } } };
     });
@@ -153,7 +159,7 @@ export class Sweep {
       { update: this.#database.names.segments, updates, ordered: false, writeConcern: DURABLE },
       deadline,
     );
-    await this.#delete([{ _id: among(tombstones), t: claim, s: BEFORE_START }], deadline);
+    await this.#delete([{ ...claimed, s: BEFORE_START }], deadline);
   }
 
   /** Answers false where something was not deleted. */
