@@ -8,6 +8,7 @@ import { TestState } from "./mongodb-support.ts";
 
 const CURSOR_NOT_FOUND = 43;
 const MAX_TIME_MS_EXPIRED = 50;
+const INTERRUPTED = 11_601;
 
 let server: MongodbServer;
 
@@ -55,5 +56,16 @@ if (isSelected("mongodb-replica-set")) {
     const hasty = await state.open({ timeoutMs: 1000 });
     await failNext("find", MAX_TIME_MS_EXPIRED, 1000);
     await assert.rejects(readOne(hasty, key), failsWith("store_unavailable"));
+  });
+
+  test("an insert that an administrator ends is sent again, as part of it may be in place", async () => {
+    const state = new TestState(server);
+    const store = await state.open();
+    const key = keyOf(unique());
+    await failNext("insert", INTERRUPTED, 1);
+    assert.equal((await putOne(store, key, "value")).version, 1);
+    const hasty = await state.open({ timeoutMs: 1000 });
+    await failNext("insert", INTERRUPTED, 1000);
+    await assert.rejects(putOne(hasty, key, "next"), failsWith("outcome_unknown", "unknown"));
   });
 }

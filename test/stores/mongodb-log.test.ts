@@ -14,6 +14,7 @@ import {
   putOne,
   readEntry,
   readOne,
+  requestId,
   textOf,
   transaction,
   unique,
@@ -52,6 +53,19 @@ if (isSelected("mongodb-replica-set")) {
     await putMany(second, key, 7);
     assert.equal((await putOne(first, key, "late")).version, 9);
     assert.equal((await putOne(second, key, "later")).version, 10);
+  });
+
+  test("a batch that is larger with its texts than a command may be is written whole", async () => {
+    const state = new TestState(server);
+    const store = await state.open();
+    const texts = { author: "\u4e2d".repeat(256), message: "\u6587".repeat(1024) };
+    const keys = Array.from({ length: 512 }, () => keyOf(unique()));
+    const value = Buffer.alloc(30_100, "v");
+    const outcomes = await store.commit(
+      keys.map((key) => transaction({ puts: [put(key, value, texts)], request: requestId() })),
+    );
+    for (const outcome of outcomes) assert.equal(committed(outcome).puts[0]?.version, 1);
+    assert.equal(await state.collection("segments").countDocuments(), 512);
   });
 
   test("a lost race holds up no neighbour, and the batch keeps its order", async () => {

@@ -5,8 +5,9 @@ import { test } from "node:test";
 import { MongoServerError } from "mongodb";
 import { isRefusal, isTransient } from "./classify.ts";
 
-test("a command on a connection that the server has just ended may be tried again", async () => {
+test("a command on a connection that the server has just ended may be tried again", async (t) => {
   const server = createServer((socket) => socket.end());
+  t.after(() => server.close());
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
@@ -19,7 +20,6 @@ test("a command on a connection that the server has just ended may be tried agai
   });
   assert.ok(error instanceof Error);
   assert.ok(isTransient(error), `${error.message} ${JSON.stringify(error)}`);
-  server.close();
 });
 
 test("only what MongoDB refuses before it does any of it is certain not to be written", () => {

@@ -29,6 +29,9 @@ import type { Answer, PlannedKey } from "./segments.ts";
 import type { StateCache } from "./state-cache.ts";
 import { loadKeys, readFloors, toShown } from "./states.ts";
 
+/** What the segments of one insert may take: MongoDB takes commands of 16 MiB and 16 KiB. */
+const INSERT_BYTES_MAX = 16_000_000;
+
 const NO_SEGMENT = { state: NO_STATE, latest: undefined, id: undefined };
 
 /**
@@ -144,7 +147,7 @@ export class KeyCommitter {
   }
 
   async #insert(round: Round): Promise<void> {
-    const works = round.pending.filter((work) => work.segments.length > 0);
+    const works = fitting(round.pending.filter((work) => work.segments.length > 0));
     if (works.length === 0) return;
     const documents = works.flatMap((work) => work.segments.slice(0, 1).map((one) => one.document));
     const at = this.#clock.monotonic();
@@ -231,4 +234,14 @@ export class KeyCommitter {
     }
     return own;
   }
+}
+
+/** The first of them whose next segments fit one command; the others go with the next. */
+function fitting(works: readonly KeyWork[]): readonly KeyWork[] {
+  let bytes = 0;
+  const end = works.findIndex((work) => {
+    bytes += work.segments[0]?.bytes ?? 0;
+    return bytes > INSERT_BYTES_MAX;
+  });
+  return end === -1 ? works : works.slice(0, Math.max(1, end));
 }

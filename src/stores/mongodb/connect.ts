@@ -4,6 +4,8 @@ import type { StoreOptions } from "../../store.ts";
 import { classify, DeadlineError, isTransient } from "./classify.ts";
 import { Database, retryDelayMs } from "./database.ts";
 import { Deadline, settleWithin } from "./deadline.ts";
+import { Elections } from "./elections.ts";
+import { Journal } from "./journal.ts";
 import type { MongodbOptions } from "./options.ts";
 import { collectionNames, ensureSchema } from "./schema.ts";
 import { readFacts, type ServerFacts } from "./settings.ts";
@@ -32,6 +34,7 @@ export async function connect(options: MongodbOptions, store: StoreOptions): Pro
       await settleWithin(Math.max(1, deadline.remainingMs()), () => client.connect());
       const facts = await readFacts(database, deadline);
       checkVersion(facts.version);
+      await guardReads(database, facts.topology, deadline);
       await ensureSchema(database, deadline);
       return { database, facts };
     } catch (error) {
@@ -43,6 +46,21 @@ export async function connect(options: MongodbOptions, store: StoreOptions): Pro
       await settleWithin(store.timeoutMs, () => client.close(true)).catch(() => {});
       throw classify(error, "no");
     }
+  }
+}
+
+/** Has reads show nothing that can be taken back yet, and nothing that is not the latest any more. */
+async function guardReads(
+  database: Database,
+  topology: ServerFacts["topology"],
+  deadline: Deadline,
+): Promise<void> {
+  if (topology === "standalone") {
+    database.journal ??= new Journal(database);
+    await database.journal.begin(deadline);
+  } else if (topology === "replica-set") {
+    database.elections ??= new Elections(database);
+    await database.elections.begin(deadline);
   }
 }
 

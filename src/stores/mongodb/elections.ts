@@ -24,6 +24,11 @@ export class Elections {
     });
   }
 
+  /** Waits for the first primary. */
+  async begin(deadline: Deadline): Promise<void> {
+    await this.#settle(deadline);
+  }
+
   /** Reads from one primary, and again where another was elected meanwhile. */
   async read<T>(call: () => Promise<T>, deadline: Deadline): Promise<T> {
     for (;;) {

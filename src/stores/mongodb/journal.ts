@@ -23,6 +23,10 @@ export class Journal {
     this.#database = database;
   }
 
+  async begin(deadline: Deadline): Promise<void> {
+    this.#process = await this.#askProcess(deadline);
+  }
+
   /** Remembers what a journaled write has just been acknowledged for. */
   note(shown: Shown): void {
     for (const [name, id] of shown) this.#known.set(name, id);
@@ -59,6 +63,10 @@ export class Journal {
     const updates = [{ q: { _id: "journal" }, u: { $inc: { n: 1 } }, upsert: true }];
     const update = this.#database.names.meta;
     await this.#database.command({ update, updates, writeConcern: DURABLE }, deadline);
+    return this.#askProcess(deadline);
+  }
+
+  async #askProcess(deadline: Deadline): Promise<string> {
     const hello = (await this.#database.command({ hello: 1 }, deadline)) as {
       readonly topologyVersion?: { readonly processId: unknown };
     };

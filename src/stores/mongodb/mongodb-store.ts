@@ -22,10 +22,8 @@ import { KeyCommitter } from "./commit-keys.ts";
 import { connect, type Connected } from "./connect.ts";
 import type { Database } from "./database.ts";
 import { Deadline, settleWithin } from "./deadline.ts";
-import { Elections } from "./elections.ts";
 import { FailureLog } from "../shared/failure-log.ts";
 import { Feed, unsupported } from "./feed.ts";
-import { Journal } from "./journal.ts";
 import { KeyReader } from "./keys.ts";
 import { readHistory } from "./list.ts";
 import { NewestWrite } from "./newest-write.ts";
@@ -77,14 +75,12 @@ class MongodbStore implements Store {
     const others = new OtherWriters(database, states, clock);
     this.info = toInfo(parsed.scheme, facts);
     this.#database = database;
-    const isReplicaSet = facts.topology === "replica-set";
-    if (facts.topology === "standalone") database.journal = new Journal(database);
-    if (isReplicaSet) database.elections = new Elections(database);
     this.#options = options;
     this.#readConcern = parsed.readConcern;
     this.#committer = new KeyCommitter(database, { states, entries, others }, clock);
     this.#transactor = new Transactor(database, states, clock);
     // Only a replica set's primary can tell that nothing has been written.
+    const isReplicaSet = facts.topology === "replica-set";
     const newestWrite = isReplicaSet ? new NewestWrite(database) : undefined;
     this.#reader = new EntryReader(database, entries, { clock, newestWrite });
     this.#keyReader = new KeyReader(database, this.#reader.heads, clock);

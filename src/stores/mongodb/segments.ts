@@ -21,6 +21,10 @@ const SEGMENT_BYTES_MAX = 1024 * 1024;
 /** What an entry takes beside its value: names, times, digest, and three texts of 4 bytes a character. */
 const ENTRY_BYTES = 256;
 
+/** What a segment takes beside its entries, with the longest key; and what each request id takes. */
+const SEGMENT_BYTES = 1024;
+const REQUEST_BYTES = 256;
+
 /** The answer to one transaction of a batch. */
 export interface Answer {
   readonly index: number;
@@ -30,6 +34,8 @@ export interface Answer {
 /** A segment to insert, and what its insert settles. */
 export interface PlannedSegment {
   readonly document: SegmentDocument;
+  /** What it takes of a command, at most. */
+  readonly bytes: number;
   /** Answers that are right once the segment is in place. */
   readonly answers: readonly Answer[];
   /** Where the key's log ends after it. */
@@ -47,6 +53,7 @@ export interface PlannedKey {
 
 interface Draft {
   readonly document: SegmentDocument;
+  readonly bytes: number;
   readonly requests: RequestDocument[];
   readonly answers: Answer[];
   readonly after: KeyState;
@@ -121,15 +128,16 @@ export class SegmentBuilder {
     this.#state = { next: s + 1, live: undefined };
     this.#add(
       { _id: this.#ids.next(), k: this.#key, s, c: 0, g, v, b: s, e: [], x: at, t: 0 },
-      { answers: [], requests: [] },
+      { bytes: 0, answers: [], requests: [] },
     );
   }
 
   finish(): PlannedKey {
     this.#close();
     const { answers: unwritten, requests: records } = this.#loose;
-    const segments = this.#drafts.map(({ document, requests, answers, after }) => ({
+    const segments = this.#drafts.map(({ document, bytes, requests, answers, after }) => ({
       document: requests.length > 0 ? { ...document, r: requests } : document,
+      bytes: SEGMENT_BYTES + bytes + REQUEST_BYTES * requests.length,
       answers,
       after,
     }));
@@ -172,11 +180,11 @@ export class SegmentBuilder {
     this.#add(document, open);
   }
 
-  #add(document: SegmentDocument, carried: Pick<Draft, "answers" | "requests">): void {
+  #add(document: SegmentDocument, carried: Pick<Draft, "bytes" | "answers" | "requests">): void {
     const answers = [...this.#loose.answers, ...carried.answers];
     const requests = [...this.#loose.requests, ...carried.requests];
     this.#loose = { answers: [], requests: [] };
-    this.#drafts.push({ document, requests, answers, after: this.#state });
+    this.#drafts.push({ document, bytes: carried.bytes, requests, answers, after: this.#state });
   }
 }
 
