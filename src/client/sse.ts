@@ -12,7 +12,8 @@ export interface SseEvent {
  * leaves unfinished is never an event: a connection may have been cut in the middle of one.
  */
 export class SseParser {
-  #rest = "";
+  /** The line that is not finished, in the pieces that it came in. */
+  #rest: string[] = [];
   #type = "";
   #data: string[] = [];
   #id = "";
@@ -22,9 +23,15 @@ export class SseParser {
   push(piece: string): SseEvent[] {
     const text = this.#isStart ? piece.replace(/^\uFEFF/, "") : piece;
     if (piece !== "") this.#isStart = false;
-    const lines = (this.#rest + text).split(/\r\n|\n|\r(?!$)/);
+    const waits = this.#rest.at(-1)?.endsWith("\r") ?? false;
+    if (!waits && !/[\r\n]/.test(text)) {
+      // A line may be megabytes long: what came of it before is not looked at again.
+      if (text !== "") this.#rest.push(text);
+      return [];
+    }
+    const lines = (this.#rest.join("") + text).split(/\r\n|\n|\r(?!$)/);
     // A line end that is last may be the first half of "\r\n", so it waits for the next piece.
-    this.#rest = lines.pop() ?? "";
+    this.#rest = [lines.pop() ?? ""];
     return lines.flatMap((line) => this.#onLine(line) ?? []);
   }
 

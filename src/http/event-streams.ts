@@ -31,6 +31,8 @@ interface Stream {
   readonly controller: AbortController;
   /** Heartbeats in a row at which nothing more could be written. */
   stuck: number;
+  /** What is not written yet of an event that has been begun. */
+  rest: Uint8Array;
 }
 
 /** Why a watch is followed no further. One for all: to make one takes longer than what it is for. */
@@ -38,6 +40,9 @@ const OVER = new Error("The watch is over.");
 
 /** Heartbeats that a reader may be stuck for before it is cut off. */
 const STUCK_MAX = 2;
+
+/** Bytes of one write: only what they end at shows whether a slow reader reads at all. */
+const WRITE_BYTES = 64 * 1024;
 
 /** Heartbeats of one step: some 15 µs each, and 100 to let go of a reader. */
 const BEATS_AT_A_TIME = 8;
@@ -81,7 +86,13 @@ export class EventStreams {
     if (this.#streams.size >= this.#limits.watchersMax) throw overloaded();
     const { request, response } = exchange;
     const controller = new AbortController();
-    const stream: Stream = { socket: request.socket, response, controller, stuck: 0 };
+    const stream: Stream = {
+      socket: request.socket,
+      response,
+      controller,
+      stuck: 0,
+      rest: NO_BYTES,
+    };
     response.on("close", () => this.#remove(stream));
     this.#add(stream);
     exchange.leave();
@@ -102,10 +113,10 @@ export class EventStreams {
 
   /** Ends every stream; their clients connect again, to another process perhaps. */
   endAll(): void {
-    for (const { response, controller } of this.#streams) {
-      begin(response);
-      response.end(`: the server is stopping\nretry: ${RETRY_MS}\n\n`);
-      controller.abort(OVER);
+    for (const stream of this.#streams) {
+      begin(stream.response);
+      end(stream, `: the server is stopping\nretry: ${RETRY_MS}\n\n`);
+      stream.controller.abort(OVER);
     }
   }
 
@@ -117,7 +128,11 @@ export class EventStreams {
       if (response.destroyed) return;
       begin(response);
       if (response.writableEnded) return;
-      if (!socket.write(this.#render(event))) {
+      stream.rest = this.#render(event);
+      while (stream.rest.length > 0) {
+        const isTaken = socket.write(stream.rest.subarray(0, WRITE_BYTES));
+        stream.rest = stream.rest.subarray(WRITE_BYTES);
+        if (isTaken) continue;
         await once(socket, "drain", { signal: controller.signal });
         stream.stuck = 0;
       }
@@ -168,13 +183,21 @@ function beat(stream: Stream): void {
   if (response.writableEnded) {
     // Whoever did not read even the last event since the beat before is gone, or means harm.
     response.destroy();
-  } else if (!socket.writableNeedDrain) {
+  } else if (!socket.writableNeedDrain && stream.rest.length === 0) {
     begin(response);
     socket.write(": \n\n");
   } else {
     stream.stuck += 1;
-    if (stream.stuck === STUCK_MAX) response.end(TOO_SLOW);
+    if (stream.stuck === STUCK_MAX) end(stream, TOO_SLOW);
   }
+}
+
+/** Ends a stream with a last text, behind the whole of the event that it is in. */
+function end(stream: Stream, text: string): void {
+  const { socket, response, rest } = stream;
+  stream.rest = NO_BYTES;
+  if (rest.length > 0) socket.write(rest);
+  response.end(text);
 }
 
 const TOO_SLOW = "event: too-slow\ndata: {}\n\n";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { waitUntil } from "../servers/process.ts";
 import { EventClient } from "./event-client.ts";
@@ -135,6 +136,31 @@ test("a reader that reads nothing is cut off, and holds up nobody", async () => 
   );
   slow.socket.resume();
   await slow.closed();
+});
+
+test("a reader that is slower than two heartbeats with one large event gets it whole", async () => {
+  // The kernel takes more a megabyte or two at a time, which this reader needs 0.3 s for.
+  await using own = await serve({ limits: { heartbeatMs: 1000 } });
+  const slow = new RawClient(own.port);
+  await once(slow.socket, "connect");
+  slow.socket.pause();
+  slow.send("GET /k/watch?values=true HTTP/1.1\r\nHost: x\r\n\r\n");
+  await waitUntil("the watch", () => own.state.stats.watchers === 1);
+  // JSON makes six characters of each: more than sockets hold, and some six seconds of reading.
+  await own.state.put("k", "\u0001".repeat(6_000_000));
+  let received = 0;
+  let end = "";
+  while (!end.includes('"}\n\n') && !slow.socket.readableEnded) {
+    const piece: unknown = slow.socket.read(64 * 1024) ?? slow.socket.read();
+    if (Buffer.isBuffer(piece)) {
+      received += piece.length;
+      end = (end + piece.toString("latin1")).slice(-1000);
+    }
+    await sleep(4);
+  }
+  assert.ok(received > 36_000_000, `${received} bytes`);
+  assert.match(end, /\\u0001"\}\n\n/);
+  slow.destroy();
 });
 
 test("watches past the bound are refused", async () => {
