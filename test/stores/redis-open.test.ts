@@ -227,20 +227,6 @@ if (isSelected("redis")) {
     assert.equal((await putOne(store, key, "more")).version, 2);
   });
 
-  test("a replica takes no writes, and its store says so", async (t) => {
-    const own = await startFor(t);
-    const store = await openPatiently(t, own.url);
-    const key = keyOf(unique());
-    await putOne(store, key, "value");
-    await redisCommand(own.url, "REPLICAOF", "127.0.0.1", String(await freePort()));
-    await assert.rejects(putOne(store, key, "more"), failsWith("store_read_only"));
-    await assert.rejects(openPatiently(t, newUrlOf(own)), failsWith("store_read_only"));
-    await redisCommand(own.url, "REPLICAOF", "NO", "ONE");
-    assert.equal((await putOne(store, key, "more")).version, 2);
-  });
-
-  const newUrlOf = (own: RedisServer): string => freshUrls(own)();
-
   test("a Redis that asks for more replicas than it has takes no writes", async (t) => {
     const own = await startFor(t);
     const store = await openPatiently(t, own.url);

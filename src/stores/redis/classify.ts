@@ -34,6 +34,7 @@ const PASSING_CODES: ReadonlySet<string> = new Set([
   "LOADING",
   "MASTERDOWN",
   "MOVED",
+  "READONLY",
   "TRYAGAIN",
 ]);
 
@@ -80,7 +81,9 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   },
   READONLY: {
     code: "store_read_only",
-    message: "This Redis is a replica and takes no writes. Nothing was written. Name its primary.",
+    message:
+      "This Redis is a replica, which takes no writes and may lack some. Nothing was written. " +
+      "Name its primary.",
   },
   NOREPLICAS: {
     code: "store_read_only",

@@ -1,4 +1,4 @@
-import { createClient, RESP_TYPES } from "redis";
+import { createClient, ErrorReply, RESP_TYPES } from "redis";
 import { StateError } from "../../errors.ts";
 import type { StoreOptions } from "../../store.ts";
 import { classify, isDenied, toStateError, type Failure } from "./classify.ts";
@@ -16,6 +16,8 @@ export function toList(reply: Reply | undefined): readonly Reply[] {
 export interface ConnectionOptions {
   readonly redis: RedisOptions;
   readonly store: StoreOptions;
+  /** Waited for in every new session before it is used: whoever names the primary may name another. */
+  readonly onSession?: () => Promise<void>;
 }
 
 /** How often a connection is looked after, in milliseconds. */
@@ -34,6 +36,8 @@ export class Connection {
   readonly address: Address;
   readonly #options: ConnectionOptions;
   #client: Client;
+  /** Whether the client is known to lead to a primary. */
+  #isAccepted = false;
   #isClosed = false;
   #lastError: unknown;
   #owed = 0;
@@ -58,7 +62,7 @@ export class Connection {
   }
 
   get isReady(): boolean {
-    return this.#client.isReady;
+    return this.#client.isReady && this.#isAccepted;
   }
 
   /** One object from a connection to its loss: another one means that Redis may have restarted. */
@@ -80,12 +84,46 @@ export class Connection {
   async send(args: readonly (string | Buffer)[]): Promise<Reply> {
     if (this.#owed === 0) this.#heardAt = this.#now();
     this.#owed += 1;
+    const client = this.#client;
     try {
-      return await this.#client.sendCommand<Reply>(args);
+      return await client.sendCommand<Reply>(args);
+    } catch (error) {
+      if (this.#isReplica(error) && client === this.#client) this.#leaveReplica(error);
+      throw error;
     } finally {
       this.#owed -= 1;
       this.#heardAt = this.#now();
     }
+  }
+
+  /**
+   * Rejects where Redis does not answer, or is a replica, by which it ends the session. HELLO tells
+   * the role, and every user may send it who may send anything at all.
+   */
+  async ping(): Promise<void> {
+    const { redis } = this.#options;
+    // A replica of a cluster answers with where its primary is.
+    if (redis.topology === "cluster") {
+      await this.send(["PING"]);
+      return;
+    }
+    const reply = await this.send(["HELLO"]).catch((error: unknown) => {
+      // Of a Redis before 6, or a user who may not: an answer all the same.
+      if (error instanceof ErrorReply && !this.#isReplica(error)) return undefined;
+      throw error;
+    });
+    const facts = toList(reply).map(String);
+    const role = facts[facts.indexOf("role") + 1];
+    if (role !== "replica" && role !== "slave") return;
+    const refusal = new ErrorReply("READONLY This Redis is a replica.");
+    this.#leaveReplica(refusal);
+    throw refusal;
+  }
+
+  #isReplica(error: unknown): boolean {
+    if (this.#options.redis.topology === "cluster") return false;
+    const failure = classify(error);
+    return failure.kind === "refused" && failure.code === "READONLY";
   }
 
   /**
@@ -107,9 +145,10 @@ export class Connection {
       if (isDenied(this.refusal)) throw toStateError(this.refusal, false);
       const leftMs = deadline - this.#now();
       if (leftMs <= 0 || this.#isClosed) {
-        throw new StateError("store_unavailable", "Redis can't be reached. Nothing was written.", {
-          cause: this.#lastError,
-        });
+        const reason = this.#isReplica(this.#lastError)
+          ? "This Redis is a replica, and may lack what was acknowledged. Name its primary."
+          : "Redis can't be reached. Nothing was written.";
+        throw new StateError("store_unavailable", reason, { cause: this.#lastError });
       }
       await this.#nextChange(leftMs);
     }
@@ -135,21 +174,17 @@ export class Connection {
   }
 
   #connect(): Client {
-    const { log } = this.#options.store;
+    this.#isAccepted = false;
     const client = newClient(this.address, this.#options.redis);
     client.on("connect", () => {
       // The driver does not notice that it was told to end while it was connecting.
       if (client !== this.#client || this.#isClosed) client.destroy();
     });
-    client.on("ready", () => {
-      if (client !== this.#client) return;
-      if (this.#lastError !== undefined) log.info({ redis: this.address }, "Redis is back");
-      this.#lastError = undefined;
-      this.#session = {};
-      this.#announceChange();
-    });
+    client.on("ready", () => void this.#begin(client));
     client.on("reconnecting", () => {
-      if (client === this.#client) this.#attemptAt = this.#now();
+      if (client !== this.#client) return;
+      this.#isAccepted = false;
+      this.#attemptAt = this.#now();
     });
     client.on("error", (error: unknown) => {
       if (client === this.#client) this.#noteLoss(error);
@@ -157,6 +192,38 @@ export class Connection {
     // Its failures arrive as "error" events, and it goes on trying.
     client.connect().catch(() => {});
     return client;
+  }
+
+  /** Takes a session into use, once it is sure that it is with the primary. */
+  async #begin(client: Client): Promise<void> {
+    if (client !== this.#client) return;
+    try {
+      await this.ping();
+      await this.#options.onSession?.();
+    } catch (error) {
+      // Where the connection is lost already, the driver goes on trying.
+      if (client === this.#client) this.#noteLoss(error);
+      return;
+    }
+    if (client !== this.#client || this.#isClosed || !client.isReady) return;
+    const { log } = this.#options.store;
+    if (this.#lastError !== undefined) log.info({ redis: this.address }, "Redis is back");
+    this.#lastError = undefined;
+    this.#isAccepted = true;
+    this.#session = {};
+    this.#announceChange();
+  }
+
+  /** Ends a session with what is no primary any more; another server may have its name by now. */
+  #leaveReplica(error: unknown): void {
+    const old = this.#client;
+    this.#isAccepted = false;
+    this.#attemptAt = this.#now();
+    this.#noteLoss(error);
+    old.destroy();
+    setTimeout(() => {
+      if (old === this.#client && !this.#isClosed) this.#client = this.#connect();
+    }, RECONNECT_DELAY_MS_MAX).unref();
   }
 
   #noteLoss(error: unknown): void {
@@ -185,7 +252,7 @@ export class Connection {
     }
     const silentMs = now - this.#heardAt;
     if (this.#owed > 0 && silentMs > socketTimeout) this.#replace();
-    else if (this.#owed === 0 && silentMs > pingInterval) this.send(["PING"]).catch(() => {});
+    else if (this.#owed === 0 && silentMs > pingInterval) this.ping().catch(() => {});
   }
 
   #replace(): void {

@@ -126,10 +126,7 @@ export class Executor {
   }
 
   #isWorthRetrying(failure: Failure): boolean {
-    if (failure.kind !== "refused") return true;
-    // A primary that became a replica: its slots have a new one.
-    if (failure.code === "READONLY") return !this.#topology.isFixed;
-    return isPassing(failure.code);
+    return failure.kind !== "refused" || isPassing(failure.code);
   }
 
   /** Where a slot that is being moved already holds the keys of a command. */

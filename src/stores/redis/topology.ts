@@ -96,10 +96,16 @@ export class Topology {
     let node = this.#nodes.get(name);
     if (node === undefined) {
       if (this.#isClosed) throw new StateError("store_unavailable", "The store is closed.");
-      node = new Node(address, this.#options);
+      node = new Node(address, this.#nodeOptions);
       this.#nodes.set(name, node);
     }
     return node;
+  }
+
+  /** Sentinels may have named another primary while this one was away; a cluster's nodes know it. */
+  get #nodeOptions(): ConnectionOptions {
+    if (this.#options.redis.topology !== "sentinel") return this.#options;
+    return { ...this.#options, onSession: () => this.refresh() };
   }
 
   /** Answers when every primary has answered. */
@@ -107,7 +113,7 @@ export class Topology {
     const pings = this.nodes.map(async ({ read }) => {
       if (!read.isReady) throw toStateError(read.refusal, false);
       try {
-        await read.send(["PING"]);
+        await read.ping();
       } catch (error) {
         throw toStateError(classify(error), false);
       }
