@@ -86,12 +86,11 @@ if (isSelected("redis")) {
     });
     await redisCommand(own.url, "REPLICAOF", "NO", "ONE");
     const isBack = async (): Promise<boolean> =>
-      store.ping().then(
+      Promise.all([store.ping(), putOne(store, key, "more")]).then(
         () => true,
         () => false,
       );
     await waitUntil("service", isBack);
-    await putOne(store, key, "more");
     assert.equal(textOf(await readOne(store, key)), "more");
   });
 }

@@ -122,6 +122,19 @@ test("an id that no event of this store can have is refused", async () => {
   await state.close();
 });
 
+test("an id of another history of the store is refused, also where its number was seen here", async () => {
+  const state = await open("memory:");
+  const events = state.watchPrefix({ prefix: "" })[Symbol.asyncIterator]();
+  await take(events, 1);
+  for (let i = 0; i < 5; i += 1) await state.put("k", "x");
+  const [, , third] = await take(events, 5);
+  // Some stores mark their numbers, since others may get them where the store has lost its latest ones.
+  const lastEventId = `${third?.id}ffffffff`;
+  const resumed = state.watchPrefix({ prefix: "", lastEventId })[Symbol.asyncIterator]();
+  await assert.rejects(resumed.next(), { code: "cursor_expired" });
+  await state.close();
+});
+
 test("an id from beyond the end of the feed is refused as one from before its start is", async () => {
   const before = await open("memory:");
   for (let i = 0; i < 10; i += 1) await before.put("k", "x");

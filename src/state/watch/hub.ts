@@ -189,11 +189,19 @@ export class Hub {
   }
 
   /**
-   * Whether a cursor is beyond what this process has seen. The hub may be behind the back end, or the
-   * cursor of another store, or of this one before it was restored: only the store can tell.
+   * Whether this process has seen each position of a cursor. What it has not seen may be ahead of it, or
+   * of another history, before the store lost a part of its own or was restored: only the store can tell.
    */
-  isAhead(cursor: Cursor): boolean {
-    return !hasReached(this.#cursor, cursor);
+  isKnown(cursor: Cursor): boolean {
+    const unknown = new Set<number>();
+    cursor.forEach((position, partition) => {
+      const ends = [this.#ringStart[partition], this.#cursor[partition]];
+      if (!ends.includes(position)) unknown.add(partition);
+    });
+    for (const { partition, position } of unknown.size === 0 ? [] : this.#ring) {
+      if (cursor[partition] === position) unknown.delete(partition);
+    }
+    return unknown.size === 0;
   }
 
   /**

@@ -18,8 +18,8 @@ const LOOK_AHEAD = 100;
 
 /**
  * Follows all keys of a prefix. A reader whose position the hub's ring holds joins there. One from
- * further back, or from beyond what the hub has seen, first reads the store's feed by itself: the
- * store refuses a position that its feed does not have.
+ * anywhere else first reads the store's feed by itself: the store refuses a position that its feed
+ * does not have.
  */
 export async function* watchPrefix(
   parts: WatchParts,
@@ -35,8 +35,8 @@ export async function* watchPrefix(
   if (after !== undefined && !hub.isOurs(after)) {
     throw invalid("Last-Event-ID", `"Last-Event-ID" is the id of an event of this watch.`);
   }
-  const isAhead = after !== undefined && hub.isAhead(after);
-  let subscription = isAhead ? undefined : hub.subscribePrefix(prefix, after, signal);
+  const isKnown = after === undefined || hub.isKnown(after);
+  let subscription = isKnown ? hub.subscribePrefix(prefix, after, signal) : undefined;
   while (subscription === undefined) {
     const ends = hub.untilClosed(signal);
     for await (const batch of store.changes(after ?? "now", ends)) {

@@ -7,13 +7,17 @@ import { fromPosition, parsePosition, toPosition } from "../shared/position.ts";
 import type { Bell } from "./bell.ts";
 import { ByteReader } from "./bytes.ts";
 import { classify } from "./classify.ts";
-import type { Connection, Reply } from "./connection.ts";
-import { sendScript, withScript, type Executor } from "./executor.ts";
+import { toList, type Reply } from "./connection.ts";
+import type { Executor } from "./executor.ts";
 import type { Partition } from "./schema.ts";
-import { FEED_EXPIRED, READ_FEED_SCRIPT } from "./scripts.ts";
+import { FEED_EXPIRED, FIND_END_SCRIPT, markOf, READ_FEED_SCRIPT } from "./scripts.ts";
 
 /** Pause before the feed is read again while Redis is away, in milliseconds. */
 const RETRY_DELAY_MS = 100;
+
+/** A position is the number of a change, then the mark of its stream entry. */
+const NUMBER_DIGITS = 11;
+const MARK_FORM = /^(?:[0-9a-f]{8})?$/;
 
 /** Where a follower stands in one partition. */
 interface Place {
@@ -21,15 +25,14 @@ interface Place {
   readonly partition: Partition;
   /** Number of the last change that was yielded. */
   position: number;
-  /** The stream entry that ends there, where it was read here. */
-  seen: StreamEntry | undefined;
-  /** The session in which it was read: in a new one, Redis may have lost the end of its feed. */
-  session: object | undefined;
+  /** What the stream entry that holds it is known by; empty where that is not known, or was trimmed. */
+  mark: string;
 }
 
 interface StreamEntry {
   readonly id: string;
   readonly content: Buffer;
+  readonly mark: string;
 }
 
 /** What one partition had to say. */
@@ -126,13 +129,11 @@ export class Feed {
     const { partitions } = this.#options;
     if (after !== "now" && after.length > 0 && after.length !== partitions.length) throw expired();
     return Promise.all(
-      partitions.map(async (partition, index) => ({
-        index,
-        partition,
-        position: after === "now" ? await this.#findEnd(partition) : fromCursor(after[index] ?? ""),
-        seen: undefined,
-        session: undefined,
-      })),
+      partitions.map(async (partition, index) => {
+        const start =
+          after === "now" ? await this.#findEnd(partition) : fromCursor(after[index] ?? "");
+        return { index, partition, ...start };
+      }),
     );
   }
 
@@ -140,14 +141,11 @@ export class Feed {
     return this.#options.clock.monotonic() + this.#options.timeoutMs;
   }
 
-  async #findEnd({ slot, names }: Partition): Promise<number> {
-    const last = await this.#options.executor.run({
-      slot,
-      kind: "read",
-      deadline: this.#deadline(),
-      attempt: (connection) => connection.send(["HGET", names.meta, "s"]),
-    });
-    return Number(last ?? 0);
+  async #findEnd({ slot, names }: Partition): Promise<Pick<Place, "position" | "mark">> {
+    const where = { slot, kind: "read", deadline: this.#deadline() } as const;
+    const call = { script: FIND_END_SCRIPT, keys: [names.feed, names.meta], args: [] };
+    const [last, mark] = toList(await this.#options.executor.runScript(where, call));
+    return { position: Number(last), mark: String(mark) };
   }
 
   /**
@@ -172,92 +170,65 @@ export class Feed {
   /** Reads one partition on from a place, and moves the place on. */
   async #read(place: Place): Promise<Step> {
     const { slot, names } = place.partition;
-    const args = [String(place.position)];
+    const args = [String(place.position), place.mark];
     const call = { script: READ_FEED_SCRIPT, keys: [names.feed, names.meta], args };
-    const reply = await this.#options.executor.run({
-      slot,
-      kind: "read",
-      deadline: this.#deadline(),
-      attempt: async (connection, isRedirected) => {
-        if (place.session !== connection.session && !(await isUnchanged(connection, place))) {
-          throw expired();
-        }
-        const found = await withScript(connection, READ_FEED_SCRIPT, () =>
-          sendScript(connection, call, isRedirected),
-        ).catch(throwExpired);
-        place.session = connection.session;
-        return found;
-      },
-    });
-    return this.#advance(place, reply as readonly Reply[]);
+    const where = { slot, kind: "read", deadline: this.#deadline() } as const;
+    const reply = await this.#options.executor.runScript(where, call).catch(throwExpired);
+    return this.#advance(place, toList(reply));
   }
 
-  #advance(place: Place, [more, ...rest]: readonly Reply[]): Step {
+  #advance(place: Place, [more, mark, ...rest]: readonly Reply[]): Step {
+    place.mark = String(mark);
     const changes: Change[] = [];
     for (let at = 0; at + 1 < rest.length; at += 2) {
-      const entry = { id: String(rest[at]), content: rest[at + 1] as Buffer };
+      const content = rest[at + 1] as Buffer;
+      const entry = { id: String(rest[at]), content, mark: markOf(content) };
       changes.push(...decodeChanges(entry, place));
-      place.seen = entry;
+      place.mark = entry.mark;
     }
     const last = changes.at(-1);
-    if (last !== undefined) place.position = fromPosition(last.position);
+    if (last !== undefined) place.position = fromPosition(last.position.slice(0, NUMBER_DIGITS));
     return { changes, hasMore: more === 1 };
   }
 }
 
 function cursorOf(places: readonly Place[]): Cursor {
-  return places.map(({ position }) => toPosition(position));
+  return places.map(({ position, mark }) => toPosition(position) + mark);
 }
 
-/** A cursor that is not of this store has expired too. */
-function fromCursor(position: string): number {
-  const number = parsePosition(position);
-  if (number === undefined) throw expired();
-  return number;
+/** The number and the mark of a position. A cursor that is not of this store has expired too. */
+function fromCursor(text: string): Pick<Place, "position" | "mark"> {
+  const position = parsePosition(text.slice(0, NUMBER_DIGITS));
+  const mark = text.slice(NUMBER_DIGITS);
+  if (position === undefined || !MARK_FORM.test(mark)) throw expired();
+  return { position, mark };
 }
 
 /** The changes of a stream entry that come after a place. They are dense, or the feed has a hole. */
-function decodeChanges({ id, content }: StreamEntry, place: Place): readonly Change[] {
+function decodeChanges({ id, content, mark }: StreamEntry, place: Place): readonly Change[] {
   const reader = new ByteReader(content);
   reader.u48();
   const count = reader.u32();
   const last = Number(id.slice(0, id.indexOf("-")));
   const changes: Change[] = [];
   for (let number = last - count + 1; number <= last; number += 1) {
-    const change = readChange(reader, place.index, number);
+    const change = readChange(reader, place.index, toPosition(number) + mark);
     if (number > place.position) changes.push(change);
   }
   return changes;
 }
 
-function readChange(reader: ByteReader, partition: number, number: number): Change {
+function readChange(reader: ByteReader, partition: number, position: string): Change {
   const deleted = reader.u8() === 1;
   const key = reader.text(reader.u16()) as Key;
   const version = reader.u48();
   const at = reader.u48();
   const incarnation = reader.text(reader.u8());
-  return { key, incarnation, version, deleted, at, partition, position: toPosition(number) };
-}
-
-/**
- * Whether the entry that a place ends with is still what it was. A Redis that does not sync every
- * write may come back without its latest ones, and then give their numbers to others.
- */
-async function isUnchanged(connection: Connection, place: Place): Promise<boolean> {
-  const { seen, partition } = place;
-  if (seen === undefined) return true;
-  const { feed, meta } = partition.names;
-  const [found, trimmed] = await Promise.all([
-    connection.send(["XRANGE", feed, seen.id, seen.id]),
-    connection.send(["HGET", meta, "t"]),
-  ]);
-  const [entry] = found as readonly (readonly [Reply, readonly Reply[]])[];
-  if (entry === undefined) return Number(trimmed ?? 0) >= place.position;
-  return seen.content.equals(entry[1][1] as Buffer);
+  return { key, incarnation, version, deleted, at, partition, position };
 }
 
 function throwExpired(error: unknown): never {
-  const failure = classify(error);
+  const failure = classify(error instanceof StateError ? error.cause : error);
   if (failure.kind === "refused" && failure.code === FEED_EXPIRED) throw expired();
   throw error;
 }

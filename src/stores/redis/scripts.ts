@@ -205,20 +205,59 @@ export const FEED_EXPIRED = "VSSEXPIRED";
 const FEED_CHANGES_MAX = 1000;
 
 /**
- * Reads the feed after a position. KEYS: feed, meta. ARGV: the position. Answers whether there is
- * more, then for each stream entry its id and its content: the time of the commit in 6 bytes, the
- * number of changes in 4, the changes. The id is the number of the last change.
+ * What tells a stream entry from another one of the same number: a Redis that has lost its latest
+ * writes, or all, gives their numbers to others. The ends of an entry hold its time and what its
+ * changes are about, and cost as little to hash in a long one.
  */
-const READ_FEED = `${SHARED_LUA}
-local position = tonumber(ARGV[1])
+export const MARK_DIGITS = 8;
+const MARK_ENDS = 64;
+const MARK_LUA = `${SHARED_LUA}
+local function mark_of(content)
+  local ends = sub(content, 1, ${MARK_ENDS}) .. sub(content, -${MARK_ENDS})
+  return sub(redis.sha1hex(ends), 1, ${MARK_DIGITS})
+end
+`;
+
+/** The mark of a stream entry, as the scripts make it. */
+export function markOf(content: Buffer): string {
+  const hash = createHash("sha1");
+  hash.update(content.subarray(0, MARK_ENDS)).update(content.subarray(-MARK_ENDS));
+  return hash.digest("hex").slice(0, MARK_DIGITS);
+}
+
+/** Answers the feed's last number, and the mark of its entry where it is not trimmed. KEYS: feed, meta. */
+const FIND_END = `${MARK_LUA}
+local entry = call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+return {call('HGET', KEYS[2], 's') or '0', entry and mark_of(entry[2][2]) or ''}
+`;
+
+/**
+ * Reads the feed after a position. KEYS: feed, meta. ARGV: the position; the mark of the entry that
+ * holds it, empty where it is not known. Answers whether there is more, that mark, then for each
+ * stream entry its id and its content: the time of the commit in 6 bytes, the number of changes in 4,
+ * the changes. The id is the number of the last change.
+ */
+const READ_FEED = `${MARK_LUA}
+local position, mark = tonumber(ARGV[1]), ARGV[2]
 local last, trimmed = unpack(call('HMGET', KEYS[2], 's', 't'))
 last, trimmed = tonumber(last or 0), tonumber(trimmed or 0)
-if position > last or position < trimmed then
+local function expired()
   return redis.error_reply('${FEED_EXPIRED} the feed does not reach back to this position')
 end
-if position == last then return {0} end
+if position > last or position < trimmed then return expired() end
+local held = call('XRANGE', KEYS[1], ARGV[1] .. '-0', '+', 'COUNT', 1)[1]
+if held then
+  local content = held[2][2]
+  local first = tonumber(string.match(held[1], '^%d+')) - unpack_struct('>I4', content, 7) + 1
+  if first <= position then
+    local found = mark_of(content)
+    if mark ~= '' and mark ~= found then return expired() end
+    mark = found
+  end
+end
+if position == last then return {0, mark} end
 local entries = call('XRANGE', KEYS[1], '(' .. ARGV[1] .. '-0', '+', 'COUNT', 200)
-local out, count = {0}, 0
+local out, count = {0, mark}, 0
 for i = 1, #entries do
   if count >= ${FEED_CHANGES_MAX} then break end
   local content = entries[i][2][2]
@@ -226,6 +265,7 @@ for i = 1, #entries do
   out[#out + 1] = entries[i][1]
   out[#out + 1] = content
 end
+if count == 0 then return expired() end
 if string.match(out[#out - 1], '^%d+') ~= string.format('%.0f', last) then out[1] = 1 end
 return out
 `;
@@ -253,5 +293,6 @@ export const READ_SCRIPT: Script = toScript(READ);
 export const HISTORY_SCRIPT: Script = toScript(HISTORY);
 export const LIST_SCRIPT: Script = toScript(LIST);
 export const TRIM_SCRIPT: Script = toScript(TRIM);
+export const FIND_END_SCRIPT: Script = toScript(FIND_END);
 export const READ_FEED_SCRIPT: Script = toScript(READ_FEED);
 export const TRIM_FEED_SCRIPT: Script = toScript(TRIM_FEED);
