@@ -82,7 +82,7 @@ export class Executor {
     });
   }
 
-  /** Runs one command that changes nothing. */
+  /** Runs one command that changes nothing, or nothing that matters when it is made again. */
   async runCommand(
     where: Pick<Call<Reply>, "slot" | "kind" | "deadline">,
     command: readonly string[],
@@ -134,7 +134,7 @@ export class Executor {
     if (failure.kind !== "refused" || failure.code !== "ASK") return undefined;
     const target = /^ASK \d+ (.*):(\d+)$/.exec((failure.cause as Error).message);
     if (target === null) return undefined;
-    return this.#topology.nodeAt({ host: target[1] ?? "", port: Number(target[2]) });
+    return this.#topology.redirectedTo({ host: target[1] ?? "", port: Number(target[2]) });
   }
 }
 

@@ -118,7 +118,7 @@ export class Feed {
       try {
         return await attempt();
       } catch (error) {
-        if (isExpired(error)) throw error;
+        if (isLasting(error)) throw error;
         await pause(signal);
       }
     }
@@ -155,10 +155,11 @@ export class Feed {
   async #readAll(places: readonly Place[]): Promise<Round> {
     const settled = await Promise.allSettled(places.map((place) => this.#read(place)));
     const steps = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
-    const failures = settled.flatMap((one): unknown[] =>
-      one.status === "rejected" ? [one.reason] : [],
+    const failures = settled.flatMap((one): Error[] =>
+      one.status === "rejected" ? [one.reason as Error] : [],
     );
-    if (failures.some(isExpired)) throw expired();
+    const lasting = failures.find(isLasting);
+    if (lasting !== undefined) throw lasting;
     const isPartial = failures.length > 0;
     return {
       changes: steps.flatMap((step) => step.changes),
@@ -233,8 +234,10 @@ function throwExpired(error: unknown): never {
   throw error;
 }
 
-function isExpired(error: unknown): boolean {
-  return error instanceof StateError && error.code === "cursor_expired";
+/** What waiting does not mend: the position is gone, or the user may not read the feed. */
+function isLasting(error: unknown): boolean {
+  if (!(error instanceof StateError)) return true;
+  return error.code !== "store_unavailable" && error.code !== "store_read_only";
 }
 
 async function pause(signal: AbortSignal): Promise<void> {

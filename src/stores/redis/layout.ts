@@ -13,6 +13,12 @@ export interface Layout {
   primaryOf(slot: number): Address | undefined;
 }
 
+/** For how long a question may be asked. */
+interface Until {
+  readonly deadline: number;
+  readonly signal: AbortSignal;
+}
+
 /** After this many milliseconds the next server is asked too. */
 const SLOW_ANSWER_MS = 300;
 
@@ -26,7 +32,7 @@ export function singleLayout(address: Address): Layout {
 export async function askSentinels(
   options: ConnectionOptions,
   masterName: string,
-  deadline: number,
+  { deadline, signal: closing }: Until,
 ): Promise<Layout> {
   const { redis, store } = options;
   const sentinel: ConnectionOptions = {
@@ -38,9 +44,9 @@ export async function askSentinels(
     },
     store,
   };
-  return askFirst(redis.addresses, async (address) => {
+  const ask = async (address: Address, signal: AbortSignal): Promise<Layout> => {
     const args = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName];
-    const reply = await askOnce(address, sentinel, args, deadline);
+    const reply = await askOnce(address, sentinel, args, { deadline, signal });
     if (!Array.isArray(reply)) {
       throw new StateError(
         "invalid_parameter",
@@ -49,16 +55,21 @@ export async function askSentinels(
       );
     }
     return singleLayout({ host: String(reply[0]), port: Number(reply[1]) });
-  });
+  };
+  return askFirst(redis.addresses, ask, closing);
 }
 
 /** Asks the given nodes for the slots, and takes the first answer. */
 export async function askCluster(
   addresses: readonly Address[],
-  ask: (address: Address, args: readonly string[]) => Promise<Reply>,
+  ask: (address: Address, args: readonly string[], signal: AbortSignal) => Promise<Reply>,
+  closing: AbortSignal,
 ): Promise<Layout> {
-  return askFirst(addresses, async (address) =>
-    parseSlots(await ask(address, ["CLUSTER", "SLOTS"]), address),
+  return askFirst(
+    addresses,
+    async (address, signal) =>
+      parseSlots(await ask(address, ["CLUSTER", "SLOTS"], signal), address),
+    closing,
   );
 }
 
@@ -111,39 +122,51 @@ function explain(error: unknown): StateError {
   );
 }
 
-/** Asks a server on a connection that is made for it. */
+/** Asks a server on a connection that is made for it, and ends with the signal. */
 export async function askOnce(
   address: Address,
   options: ConnectionOptions,
   args: readonly string[],
-  deadline: number,
+  { deadline, signal }: Until,
 ): Promise<Reply> {
   const connection = new Connection(address, options);
+  const close = (): void => connection.close();
+  signal.addEventListener("abort", close, { once: true });
   try {
+    if (signal.aborted) close();
     await connection.ready(deadline);
     return await connection.send(args);
   } finally {
-    connection.close();
+    signal.removeEventListener("abort", close);
+    close();
   }
 }
 
-/** Asks one after the other, the next as soon as the one before has failed or is slow. */
+/**
+ * Asks one after the other, the next as soon as the one before has failed or is slow. Those that have
+ * not answered when another has are let go.
+ */
 async function askFirst(
   addresses: readonly Address[],
-  ask: (address: Address) => Promise<Layout>,
+  ask: (address: Address, signal: AbortSignal) => Promise<Layout>,
+  closing: AbortSignal,
 ): Promise<Layout> {
   const answers: Promise<Layout>[] = [];
-  for (const address of addresses) {
-    const answer = ask(address);
-    answers.push(answer);
-    const slow = sleep(SLOW_ANSWER_MS, false, { ref: false });
-    const isAnswered = await Promise.race([answer.then(Boolean, () => false), slow]);
-    if (isAnswered) return answer;
-  }
+  const over = new AbortController();
+  const signal = AbortSignal.any([closing, over.signal]);
   try {
+    for (const address of addresses) {
+      const answer = ask(address, signal);
+      answers.push(answer);
+      const slow = sleep(SLOW_ANSWER_MS, false, { ref: false });
+      const isAnswered = await Promise.race([answer.then(Boolean, () => false), slow]);
+      if (isAnswered) return await answer;
+    }
     return await Promise.any(answers);
   } catch (error) {
     // All have failed. One error can be told: that of the first address.
     throw explain(error instanceof AggregateError ? error.errors[0] : error);
+  } finally {
+    over.abort();
   }
 }

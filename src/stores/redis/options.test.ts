@@ -43,7 +43,7 @@ test("a cluster and sentinels take lists of hosts", () => {
 
 test("options of the driver are handed on under its own names", () => {
   const options = parseRedisUrl(
-    "rediss://h?name=app&keepAlive=false&family=6&rejectUnauthorized=false&socketTimeout=900",
+    "rediss://h?name=app&keepAlive=false&family=6&rejectUnauthorized=false&socketTimeout=1900",
   );
   assert.deepEqual(options.client, { name: "app" });
   assert.deepEqual(options.socket, {
@@ -52,7 +52,7 @@ test("options of the driver are handed on under its own names", () => {
     rejectUnauthorized: false,
     tls: true,
   });
-  assert.equal(options.socketTimeout, 900);
+  assert.equal(options.socketTimeout, 1900);
   assert.equal(parseRedisUrl("redis-cluster://h").socket["tls"], undefined);
   assert.equal(parseRedisUrl("rediss-cluster://h").socket["tls"], true);
 });
@@ -66,6 +66,8 @@ const ILLEGAL: readonly (readonly [url: string, reason: RegExp])[] = [
   ["redis-cluster://h/1", /no database numbers/],
   ["redis-sentinel://h", /ends in the master's name/],
   ["redis://h?prefx=a", /No parameter "prefx"\. Known are prefix, /],
+  ["redis://:top?s3cret@h/0", /No parameter of such a name\..* A question mark .* %3F/],
+  ["redis://h?socketTimeout=900", /"socketTimeout" is at least 1500/],
   ["redis://h?db=1", /No parameter "db"/],
   ["redis://h?ca=x", /No parameter "ca"/],
   ["redis://h?prefix=a&prefix=b", /stands there twice/],
@@ -83,6 +85,7 @@ for (const [url, reason] of ILLEGAL) {
       (error) => {
         assert.ok(error instanceof StateError && error.code === "invalid_parameter");
         assert.match(error.message, reason);
+        assert.doesNotMatch(error.message, /s3cret/);
         assert.deepEqual(error.details, { parameter: "store" });
         return true;
       },

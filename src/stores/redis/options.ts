@@ -115,7 +115,7 @@ export function parseRedisUrl(url: string): RedisOptions {
     database: parseDatabase(path, topology, number(values, "db")),
     prefix: parsePrefix(text(values, "prefix") ?? "vss"),
     replicas: number(values, "replicas"),
-    socketTimeout: number(values, "socketTimeout") ?? 2000,
+    socketTimeout: parseSocketTimeout(number(values, "socketTimeout")),
     connectTimeout: number(values, "connectTimeout") ?? 2000,
     pingInterval: number(values, "pingInterval") ?? 500,
     commandsQueueMaxLength: number(values, "commandsQueueMaxLength") ?? 10_000,
@@ -132,7 +132,12 @@ function parseParameters(
   for (const [name, value] of new URLSearchParams(query)) {
     const kind = Object.hasOwn(known, name) ? known[name] : undefined;
     if (kind === undefined) {
-      throw invalid(`No parameter "${name}". Known are ${Object.keys(known).join(", ")}.`);
+      // What looks like none may be the rest of a password with a question mark in it.
+      const what = /^[A-Za-z]{1,32}$/.test(name) ? ` "${name}"` : " of such a name";
+      throw invalid(
+        `No parameter${what}. Known are ${Object.keys(known).join(", ")}. ` +
+          "A question mark in a password is written %3F.",
+      );
     }
     if (values.has(name)) throw invalid(`The parameter "${name}" stands there twice.`);
     values.set(name, parseValue(name, value, kind));
@@ -219,6 +224,16 @@ function parseDatabase(
   if (!/^\d{1,5}$/.test(path))
     throw invalid("The path is a database number, as in redis://host/0.");
   return Number(path);
+}
+
+/** Longer than what waits in Redis on purpose: for the feed, and for replicas. */
+const SOCKET_TIMEOUT_MS_MIN = 1500;
+
+function parseSocketTimeout(socketTimeout = 2000): number {
+  if (socketTimeout < SOCKET_TIMEOUT_MS_MIN) {
+    throw invalid(`"socketTimeout" is at least ${SOCKET_TIMEOUT_MS_MIN} milliseconds.`);
+  }
+  return socketTimeout;
 }
 
 function parsePrefix(prefix: string): string {

@@ -30,18 +30,13 @@ export async function setUp(
     partitions: isCluster ? PARTITIONS_CLUSTER : PARTITIONS_SINGLE,
   });
   const [slot = 0] = await findSlots(executor, isCluster ? [name] : [], deadline);
-  const recorded = await executor.run({
-    slot,
-    kind: "write",
-    deadline,
-    attempt: async (connection) => {
-      const found = await connection.send(["GET", name]);
-      if (found !== null) return found;
-      // Of ten that start at once, one sets it and all read the same.
-      await connection.send(["SET", name, own, "NX"]);
-      return connection.send(["GET", name]);
-    },
-  });
+  const where = { slot, kind: "write", deadline } as const;
+  let recorded = await executor.runCommand(where, ["GET", name]);
+  if (recorded === null) {
+    // Of ten that start at once, one sets it and all read the same.
+    await executor.runCommand(where, ["SET", name, own, "NX"]);
+    recorded = await executor.runCommand(where, ["GET", name]);
+  }
   const setup = parseSetup(String(recorded));
   if (setup === undefined) throw incompatible("It holds data of another program.");
   if (setup.schema > SCHEMA_VERSION) {

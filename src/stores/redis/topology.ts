@@ -33,6 +33,9 @@ export class Node {
   }
 }
 
+/** For how long a node is kept that serves no slot yet, in milliseconds since it was last named. */
+const REDIRECT_KEPT_MS = 10_000;
+
 /** How long one question for the layout may take, and the least time between two. */
 const ASK_TIMEOUT_MS = 1000;
 const ASK_INTERVAL_MS = 100;
@@ -48,10 +51,12 @@ export class Topology {
   readonly #nodes = new Map<string, Node>();
   /** By slot, as the layout has it. */
   readonly #nodeOf = new Map<number, Node>();
+  /** When nodes were last named as those that slots are on their way to. */
+  readonly #redirectedAt = new Map<string, number>();
+  readonly #closing = new AbortController();
   #layout: Layout = EMPTY_LAYOUT;
   #asking: Promise<void> | undefined;
   #askedAt = -Infinity;
-  #isClosed = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -102,6 +107,16 @@ export class Topology {
     return node;
   }
 
+  /** A node that a slot is on its way to; it may serve none yet. */
+  redirectedTo(address: Address): Node {
+    this.#redirectedAt.set(formatAddress(address), this.#options.store.clock.monotonic());
+    return this.nodeAt(address);
+  }
+
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
   /** Sentinels may have named another primary while this one was away; a cluster's nodes know it. */
   get #nodeOptions(): ConnectionOptions {
     if (this.#options.redis.topology !== "sentinel") return this.#options;
@@ -149,8 +164,10 @@ export class Topology {
     this.#nodeOf.clear();
     const inUse = new Set(layout.primaries.map(formatAddress));
     for (const [name, node] of this.#nodes) {
-      if (inUse.has(name)) continue;
+      const redirectedMs = this.#askedAt - (this.#redirectedAt.get(name) ?? -Infinity);
+      if (inUse.has(name) || redirectedMs < REDIRECT_KEPT_MS) continue;
       this.#nodes.delete(name);
+      this.#redirectedAt.delete(name);
       node.close();
     }
     for (const address of layout.primaries) this.nodeAt(address);
@@ -158,15 +175,20 @@ export class Topology {
 
   async #findLayout(deadline: number): Promise<Layout> {
     const { redis } = this.#options;
+    const until = { deadline, signal: this.#closing.signal };
     if (redis.topology === "sentinel") {
-      return askSentinels(this.#options, redis.masterName ?? "", deadline);
+      return askSentinels(this.#options, redis.masterName ?? "", until);
     }
     if (redis.topology === "cluster") {
-      return askCluster(this.#knownAddresses(), async (address, args) => {
-        const connection = this.#nodes.get(formatAddress(address))?.read;
-        if (connection?.isReady === true) return connection.send(args);
-        return askOnce(address, this.#options, args, deadline);
-      });
+      return askCluster(
+        this.#knownAddresses(),
+        async (address, args, signal) => {
+          const connection = this.#nodes.get(formatAddress(address))?.read;
+          if (connection?.isReady === true) return connection.send(args);
+          return askOnce(address, this.#options, args, { deadline, signal });
+        },
+        until.signal,
+      );
     }
     const [address] = redis.addresses;
     return address === undefined ? EMPTY_LAYOUT : singleLayout(address);
@@ -187,7 +209,7 @@ export class Topology {
   }
 
   close(): void {
-    this.#isClosed = true;
+    this.#closing.abort();
     for (const node of this.#nodes.values()) node.close();
     this.#nodes.clear();
     this.#nodeOf.clear();
