@@ -86,4 +86,19 @@ if (isSelected("redis")) {
     const batches = store.changes(cursor, AbortSignal.timeout(PATIENCE_MS));
     await assert.rejects(batches[Symbol.asyncIterator]().next(), failsWith("cursor_expired"));
   });
+
+  test("a feed that its user may not read ends in an error", async (t) => {
+    const own = await startFor(t);
+    const store = await openPatiently(t, own.url);
+    await putOne(store, keyOf(unique()), "value");
+    await redisCommand(own.url, "ACL", "SETUSER", "default", "-xrange", "-xrevrange");
+    for (const from of ["now", [""]] as const) {
+      const batches = store.changes(from, AbortSignal.timeout(PATIENCE_MS));
+      // Inside of a script Redis has no code for it, and its text goes to the log.
+      await assert.rejects(
+        batches[Symbol.asyncIterator]().next(),
+        failsWith("internal", "unknown"),
+      );
+    }
+  });
 }

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { after, test, type TestContext } from "node:test";
+import { promisify } from "node:util";
 import { keyOf, putOne, readEntry, textOf, unique } from "../../src/conformance/build.ts";
 import { StateError } from "../../src/errors.ts";
 import type { Setting, Store } from "../../src/store.ts";
 import { freshUrls } from "../servers/fresh-url.ts";
 import { freePort, waitUntil } from "../servers/process.ts";
-import { startOwnRedis, type RedisServer } from "../servers/redis.ts";
+import { startOwnRedis, startOwnRedisCluster, type RedisServer } from "../servers/redis.ts";
 import { isSelected } from "../servers/selection.ts";
 import { Stopwatch } from "../servers/stopwatch.ts";
 import { failsWith, PATIENCE_MS, RecordedLog } from "./support.ts";
@@ -225,6 +227,22 @@ if (isSelected("redis")) {
     assert.equal(textOf(await readEntry(store, key, "latest")), "value");
     await redisCommand(own.url, "CONFIG", "SET", "maxmemory", "0");
     assert.equal((await putOne(store, key, "more")).version, 2);
+  });
+
+  test("nothing of a seed that is dead is left once another has answered", async (t) => {
+    const cluster = await startOwnRedisCluster({ masters: 3 });
+    t.after(() => cluster.stop());
+    const dead = await freePort();
+    const url = cluster.url.replace("://", `://127.0.0.1:${dead},`);
+    const program = [
+      `import { open } from "./src/stores/redis/store.ts";`,
+      `import { systemClock as clock } from "./src/telemetry/clock.ts";`,
+      `import { silentLog as log } from "./src/telemetry/log.ts";`,
+      `const times = { timeoutMs: 2000, connectTimeoutMs: ${4 * PATIENCE_MS} };`,
+      `await (await open("${url}", { clock, log, ...times })).close();`,
+    ];
+    const args = ["--input-type=module", "-e", program.join("\n")];
+    await promisify(execFile)(process.execPath, args, { timeout: PATIENCE_MS });
   });
 
   test("a Redis that asks for more replicas than it has takes no writes", async (t) => {
