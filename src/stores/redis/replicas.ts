@@ -62,21 +62,22 @@ export class Replicas {
     return Math.min(1, known.replicas ?? (await known.answer).replicas);
   }
 
-  /** What is known; where that is old, it is asked for again for those who come later. */
+  /** What is known; where that is old, it is asked for again. */
   #find(connection: Connection): Known {
     const known = this.#known.get(connection);
     if (known === undefined || known.session !== connection.session) return this.#ask(connection);
-    if (this.#clock.monotonic() - known.askedAt > KNOWN_FOR_MS) {
-      const { replicas } = known;
-      this.#ask(connection).replicas = replicas;
-    }
-    return known;
+    if (this.#clock.monotonic() - known.askedAt <= KNOWN_FOR_MS) return known;
+    const asked = this.#ask(connection);
+    // A server that had none may have one by now: nobody goes on before the answer to that.
+    if (known.replicas !== 0) asked.replicas = known.replicas;
+    return asked;
   }
 
   #ask(connection: Connection): Known {
     const answer = connection.send(["INFO", "replication"]).then((reply) => {
       const info = String(reply);
-      known.replicas = Number(/^connected_slaves:(\d+)/m.exec(info)?.[1] ?? 0);
+      // One that is still being sent all that there is confirms nothing, which may take minutes.
+      known.replicas = info.match(/^slave\d+:.*\bstate=online\b/gm)?.length ?? 0;
       return { isPrimary: /^role:master/m.test(info), replicas: known.replicas };
     });
     const { session } = connection;
