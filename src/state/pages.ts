@@ -29,6 +29,8 @@ export async function historyPage(
   }
   const infos = found.slice(0, limit);
   const versions = options.values === true ? await withValues(readers, key, infos) : infos;
+  // Nothing is left of what was found: the key was deleted meanwhile, and may be there again.
+  if (versions.length === 0 && infos.length > 0) return historyPage(store, readers, key, options);
   const isWhole = versions.length === infos.length && found.length <= limit;
   const next = isWhole ? undefined : versions.at(-1)?.version;
   return { key, versions, next };
