@@ -8,10 +8,10 @@ const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, "../..");
 
 /**
- * A commit whose stores have the layout that they have now. Whoever changes the layout names a later
- * one here, or shows that the two may meet.
+ * A commit whose stores have the layout and the feed positions that they have now. Whoever changes
+ * these names a later one here, or shows that the two may meet.
  */
-const OLD_COMMIT = "6d443441c866e34f3feb749b38c967d056cd9efa";
+const OLD_COMMIT = "bd26e1c58e654e2bb61d8f2b6818ccdebbbdd6bb";
 
 export interface OldRevision {
   /** The entry of the old program. */

@@ -16,6 +16,8 @@ export class Elections {
   #primary = "the first";
   /** The one that has shown its own first write. */
   #settled: string | undefined;
+  /** The question that all reads wait for. */
+  #settling: Promise<void> | undefined;
 
   constructor(database: Database) {
     this.#database = database;
@@ -32,7 +34,10 @@ export class Elections {
   /** Reads from one primary, and again where another was elected meanwhile. */
   async read<T>(call: () => Promise<T>, deadline: Deadline): Promise<T> {
     for (;;) {
-      while (this.#settled !== this.#primary) await this.#settle(deadline);
+      while (this.#settled !== this.#primary) {
+        this.#settling ??= this.#settle(deadline).finally(() => (this.#settling = undefined));
+        await this.#settling;
+      }
       const primary = this.#primary;
       const result = await call();
       if (this.#primary === primary) return result;
@@ -51,7 +56,8 @@ export class Elections {
     if (newest !== undefined) {
       const readConcern = { ...MAJORITY, afterClusterTime: newest };
       const find = { find: this.#database.names.meta, filter: { _id: "schema" }, limit: 1 };
-      await this.#database.command({ ...find, readConcern }, deadline);
+      const maxTimeMS = Math.max(1, Math.ceil(deadline.remainingMs()));
+      await this.#database.command({ ...find, readConcern, maxTimeMS }, deadline);
     }
     this.#settled = primary;
   }
