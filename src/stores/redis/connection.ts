@@ -197,20 +197,23 @@ export class Connection {
   /** Takes a session into use, once it is sure that it is with the primary. */
   async #begin(client: Client): Promise<void> {
     if (client !== this.#client) return;
+    const session = {};
+    this.#session = session;
     try {
       await this.ping();
       await this.#options.onSession?.();
     } catch (error) {
       // Where the connection is lost already, the driver goes on trying.
-      if (client === this.#client) this.#noteLoss(error);
+      if (this.#session === session) this.#noteLoss(error);
       return;
     }
-    if (client !== this.#client || this.#isClosed || !client.isReady) return;
+    // It may have been lost meanwhile, and another one be under way.
+    if (this.#session !== session || client !== this.#client) return;
+    if (this.#isClosed || !client.isReady) return;
     const { log } = this.#options.store;
     if (this.#lastError !== undefined) log.info({ redis: this.address }, "Redis is back");
     this.#lastError = undefined;
     this.#isAccepted = true;
-    this.#session = {};
     this.#announceChange();
   }
 
