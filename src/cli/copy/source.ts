@@ -88,13 +88,14 @@ async function copyKeys(
 ): Promise<readonly Key[]> {
   signal.throwIfAborted();
   const wanted = await sink.begin(keys);
-  const gone: Key[] = [];
+  // A key may be found gone more than once: by its history, and by values that it had.
+  const gone = new Set<Key>();
   for await (const batch of source.entries(wanted)) {
     signal.throwIfAborted();
     // First: what was written of such a key is the last that was, and no other may come after it.
     for (const key of batch.gone) await sink.withdraw(key);
-    gone.push(...batch.gone);
+    for (const key of batch.gone) gone.add(key);
     await sink.write(batch.entries.filter(({ key }) => !batch.gone.includes(key)));
   }
-  return gone;
+  return [...gone];
 }

@@ -34,6 +34,8 @@ export class StoreSink implements Sink {
   #wanted = new Map<Key, string>();
   /** What the target has of those of them that it has a part of. */
   #heads = new Map<Key, Head>();
+  /** Keys that the target holds otherwise, and what is said of it, unless the source withdraws them. */
+  readonly #doubts = new Map<Key, string>();
   #writing: Promise<void> = Promise.resolve();
 
   constructor(store: Store, options: StoreSinkOptions) {
@@ -42,6 +44,7 @@ export class StoreSink implements Sink {
   }
 
   async begin(keys: readonly SourceKey[]): Promise<readonly Wanted[]> {
+    this.#settleDoubts();
     this.#wanted = new Map(keys.map(({ key, incarnation }) => [key, incarnation]));
     this.#heads = new Map();
     if (this.#options.isEmpty) return keys.map((info) => ({ info, after: 0 }));
@@ -55,6 +58,7 @@ export class StoreSink implements Sink {
   }
 
   async write(entries: readonly SourceEntry[]): Promise<void> {
+    if (entries.length > 0) this.#settleDoubts();
     for (const entry of entries) {
       if (this.#settled.has(entry.key) || (await this.#isThere(entry))) continue;
       const full = this.#gatherer.add(entry);
@@ -64,7 +68,7 @@ export class StoreSink implements Sink {
 
   async withdraw(key: Key): Promise<void> {
     await this.#flush();
-    if (this.#settled.has(key)) return;
+    if (this.#doubts.delete(key) || this.#settled.has(key)) return;
     const [head] = await this.#readHeads([key]);
     // Another incarnation is someone else's.
     const isOwn = head !== undefined && head.incarnation === this.#wanted.get(key);
@@ -76,6 +80,7 @@ export class StoreSink implements Sink {
   }
 
   async end(): Promise<void> {
+    this.#settleDoubts();
     await this.#flush();
   }
 
@@ -106,12 +111,22 @@ export class StoreSink implements Sink {
     return 0;
   }
 
-  #keep(key: Key, head: Head, info: SourceKey): undefined {
-    this.#refuseUnlessAllowed(key);
-    this.#options.onConflict(
-      key,
-      `the target's version ${head.version} is newer than the source's ${info.version} and was kept`,
-    );
+  /**
+   * Nothing is copied of such a key; but it is read, as an export may withdraw what it has begun with
+   * and tell the key's later history further on, which an earlier run may have copied.
+   */
+  #keep(key: Key, head: Head, info: SourceKey): number {
+    const what = `version ${head.version} is newer than the source's ${info.version} and was kept`;
+    this.#doubts.set(key, `the target's ${what}`);
+    return info.version;
+  }
+
+  #settleDoubts(): void {
+    for (const [key, what] of this.#doubts) {
+      this.#refuseUnlessAllowed(key);
+      this.#options.onConflict(key, what);
+    }
+    this.#doubts.clear();
   }
 
   #refuseUnlessAllowed(key: Key): void {
