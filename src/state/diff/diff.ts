@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 
@@ -19,8 +20,11 @@ const INLINE_TIMEOUT_MS = 3;
 /** Memory of one such thread; a JSON comparison of long arrays takes the product of their lengths. */
 const WORKER_MEBIBYTES_MAX = 256;
 
-/** Threads that compare at once; further requests are told to come back. */
-const WORKERS_MAX = 2;
+/**
+ * Threads that compare at once; further requests are told to come back. One processor is left to the
+ * thread that serves.
+ */
+const WORKERS_MAX = Math.min(2, Math.max(1, availableParallelism() - 1));
 
 /** The compiled worker ends in `.js`, the one in a checkout in `.ts`, as this file does. */
 const WORKER_URL = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);

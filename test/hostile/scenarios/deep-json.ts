@@ -2,7 +2,7 @@ import { GARBAGE, GARBAGE_MIB, type Scenario, type Target } from "../scenario.ts
 
 const DEPTH = 100_000;
 const TRANSACTIONS = 200;
-/** Of each pair and form, all at once; two of those that are large may be compared at a time. */
+/** Of each pair and form, all at once; one or two of those that are large are compared at a time. */
 const DIFFS = 4;
 
 function nested(depth: number, core: string): string {
@@ -61,7 +61,7 @@ const deepJson: Scenario = {
   expected: ["200", "400", "422", "503"],
   growth: {
     mebibytes: 2 * (256 + 64) + GARBAGE_MIB,
-    why: `256 MiB of heap, and 64 beside it, for each of 2 threads that compare at a time, and ${GARBAGE}`,
+    why: `256 MiB of heap, and 64 beside it, for each of up to 2 threads that compare at a time, and ${GARBAGE}`,
   },
   async run(target) {
     const { url, tally } = target;
